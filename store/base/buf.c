@@ -1,0 +1,123 @@
+#include "store/base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/mem.h"
+
+/* First allocation: most lines and headers fit, and malloc serves it from
+ * one bin. */
+#define BUF_FIRST 256
+
+static char nothing[1];
+
+void
+buf_init(struct buf *b, size_t max)
+{
+	*b = (struct buf){ .p = nothing, .max = max };
+}
+
+void
+buf_release(struct buf *b)
+{
+	if (b->cap)
+		free(b->p);
+	buf_init(b, b->max);
+}
+
+void
+buf_reset(struct buf *b)
+{
+	buf_cut(b, 0);
+	b->full = false;
+}
+
+void
+buf_cut(struct buf *b, size_t n)
+{
+	if (n < b->n) {
+		b->n = n;
+		b->p[n] = '\0';
+	}
+}
+
+int
+buf_reserve(struct buf *b, size_t n)
+{
+	size_t want, cap;
+
+	if (n > b->max || b->n > b->max - n) {
+		b->full = true;
+		return -1;
+	}
+	want = b->n + n + 1;
+	if (want <= b->cap)
+		return 0;
+	cap = b->cap ? b->cap : BUF_FIRST;
+	while (cap < want)
+		cap += cap / 2;
+	if (cap > b->max + 1)
+		cap = b->max + 1;
+	b->p = mem_realloc(b->cap ? b->p : NULL, cap);
+	b->cap = cap;
+	b->p[b->n] = '\0';
+	return 0;
+}
+
+int
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (buf_reserve(b, n) < 0)
+		return -1;
+	if (n)
+		memcpy(b->p + b->n, p, n);
+	b->n += n;
+	b->p[b->n] = '\0';
+	return 0;
+}
+
+int
+buf_adds(struct buf *b, struct str s)
+{
+	return buf_add(b, s.p, s.n);
+}
+
+int
+buf_addz(struct buf *b, const char *z)
+{
+	return buf_add(b, z, strlen(z));
+}
+
+int
+buf_addc(struct buf *b, char c)
+{
+	return buf_add(b, &c, 1);
+}
+
+int
+buf_addf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0 || buf_reserve(b, (size_t)n) < 0) {
+		b->full = true;
+		return -1;
+	}
+	va_start(ap, fmt);
+	(void)vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap); /* measured above */
+	va_end(ap);
+	b->n += (size_t)n;
+	return 0;
+}
+
+struct str
+buf_str(const struct buf *b)
+{
+	return (struct str){ b->p, b->n };
+}

@@ -1,0 +1,278 @@
+#include "store/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* One read of file_read_whole. */
+#define READ_CHUNK 65536
+/* How often openat2 may say EAGAIN (a rename raced with "..") before we
+ * believe it. */
+#define RACE_TRIES 16
+
+int
+file_open_root(const char *path)
+{
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int
+file_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOCTTY |
+		    (flags & O_PATH ? 0 : O_NONBLOCK)),
+		.mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+		    RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+	int tries = 0;
+
+	if (flags & O_PATH)
+		how.flags &= ~(uint64_t)O_NOCTTY;
+	do {
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	} while (fd < 0 && (errno == EINTR ||
+	    (errno == EAGAIN && ++tries < RACE_TRIES)));
+	return (int)fd;
+}
+
+static int
+open_dir(int dirfd, const char *name)
+{
+	return file_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
+/* One component of a directory path; `made` below its own. */
+static int
+make_dir(int dirfd, const char *name, mode_t mode)
+{
+	int fd;
+
+	if (mkdirat(dirfd, name, mode) < 0 && errno != EEXIST)
+		return -1;
+	fd = open_dir(dirfd, name);
+	if (fd < 0)
+		return -1;
+	/* The umask is the caller's, the mode is the administrator's. */
+	if (fchmod(fd, mode) < 0 || file_sync(dirfd) < 0)
+		file_close(&fd);
+	return fd;
+}
+
+int
+file_open_dir(int dirfd, const char *path, enum file_make make, mode_t mode)
+{
+	char part[256];
+	int at = dirfd, next;
+	const char *p = path, *end;
+	size_t n;
+
+	next = open_dir(dirfd, path);
+	if (next >= 0 || errno != ENOENT || make == FILE_NO_MAKE)
+		return next;
+	for (;; p = end) {
+		while (*p == '/')
+			p++;
+		if (*p == '\0')
+			return at;
+		end = strchrnul(p, '/');
+		n = (size_t)(end - p);
+		if (n >= sizeof(part)) {
+			errno = ENAMETOOLONG;
+			next = -1;
+		} else {
+			memcpy(part, p, n);
+			part[n] = '\0';
+			next = open_dir(at, part);
+			if (next < 0 && errno == ENOENT)
+				next = make_dir(at, part, mode);
+		}
+		if (at != dirfd)
+			file_close(&at);
+		if (next < 0)
+			return -1;
+		at = next;
+	}
+}
+
+int
+file_write_all(int fd, const void *p, size_t n)
+{
+	struct iovec iov = { (void *)(uintptr_t)p, n };
+
+	return file_writev_all(fd, &iov, 1);
+}
+
+int
+file_pwrite_all(int fd, const void *p, size_t n, off_t at)
+{
+	const char *bytes = p;
+	ssize_t done;
+
+	while (n) {
+		done = pwrite(fd, bytes, n, at);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0) {
+			if (done == 0)
+				errno = ENOSPC;
+			return -1;
+		}
+		bytes += done;
+		at += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+int
+file_writev_all(int fd, struct iovec *iov, int count)
+{
+	ssize_t done;
+	size_t n;
+
+	while (count > 0) {
+		if (iov->iov_len == 0) {
+			iov++;
+			count--;
+			continue;
+		}
+		done = writev(fd, iov, count);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0) {
+			if (done == 0)
+				errno = ENOSPC;
+			return -1;
+		}
+		for (n = (size_t)done; n; ) {
+			size_t take = n < iov->iov_len ? n : iov->iov_len;
+
+			iov->iov_base = (char *)iov->iov_base + take;
+			iov->iov_len -= take;
+			n -= take;
+			if (iov->iov_len == 0) {
+				iov++;
+				count--;
+			}
+		}
+	}
+	return 0;
+}
+
+ssize_t
+file_read_full(int fd, void *p, size_t n)
+{
+	size_t have = 0;
+	ssize_t got;
+
+	while (have < n) {
+		got = read(fd, (char *)p + have, n - have);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		have += (size_t)got;
+	}
+	return (ssize_t)have;
+}
+
+ssize_t
+file_pread_full(int fd, void *p, size_t n, off_t at)
+{
+	size_t have = 0;
+	ssize_t got;
+
+	while (have < n) {
+		got = pread(fd, (char *)p + have, n - have, at + (off_t)have);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		have += (size_t)got;
+	}
+	return (ssize_t)have;
+}
+
+int
+file_read_whole(int fd, struct buf *out)
+{
+	char probe;
+	size_t want;
+	ssize_t got;
+
+	while (out->n < out->max) {
+		want = out->max - out->n;
+		if (want > READ_CHUNK)
+			want = READ_CHUNK;
+		if (buf_reserve(out, want) < 0) {
+			errno = EFBIG;
+			return -1;
+		}
+		got = file_read_full(fd, out->p + out->n, want);
+		if (got < 0)
+			return -1;
+		out->n += (size_t)got;
+		out->p[out->n] = '\0';
+		if ((size_t)got < want)
+			return 0;
+	}
+	/* At the ceiling: is there more? */
+	got = file_read_full(fd, &probe, 1);
+	if (got > 0)
+		errno = EFBIG;
+	return got == 0 ? 0 : -1;
+}
+
+int
+file_sync(int fd)
+{
+	int r;
+
+	do {
+		r = fsync(fd);
+	} while (r < 0 && errno == EINTR);
+	return r;
+}
+
+int
+file_datasync(int fd)
+{
+	int r;
+
+	do {
+		r = fdatasync(fd);
+	} while (r < 0 && errno == EINTR);
+	return r;
+}
+
+void
+file_close(int *fd)
+{
+	int keep = errno;
+
+	(void)file_close_checked(fd); /* the caller has said it does not matter */
+	errno = keep;
+}
+
+int
+file_close_checked(int *fd)
+{
+	int r = 0;
+
+	if (*fd >= 0)
+		r = close(*fd);
+	*fd = -1;
+	/* Linux has closed the descriptor even when it says EINTR. */
+	return r < 0 && errno != EINTR ? -1 : 0;
+}

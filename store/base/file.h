@@ -1,0 +1,53 @@
+/*
+ * Files below a directory descriptor. Nothing here follows a symbolic link
+ * or leaves the directory that it was given (openat2(2), RESOLVE_BENEATH,
+ * RESOLVE_NO_SYMLINKS): names come from senders.
+ *
+ * Calls return -1 with errno set; the caller turns it into a verdict with
+ * verdict_errno() and its own words. EINTR never comes out.
+ */
+#ifndef STORE_BASE_FILE_H
+#define STORE_BASE_FILE_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <stdint.h>
+
+#include "store/base/buf.h"
+
+/* A trusted directory of the administrator's, opened by path, links and all.
+ * O_DIRECTORY | O_CLOEXEC. */
+int file_open_root(const char *path);
+/* path below dirfd; O_CLOEXEC, O_NOCTTY and O_NONBLOCK are added, so that a FIFO
+ * or a device in the place of a file blocks nobody. */
+int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
+/*
+ * Opens the directory `path` below dirfd, making what is missing of it with
+ * `mode` (not cut by the umask), each new entry synced. ENOENT when `make`
+ * is false and it is not there.
+ */
+enum file_make { FILE_NO_MAKE, FILE_MAKE };
+int file_open_dir(int dirfd, const char *path, enum file_make make, mode_t mode);
+
+/* All of it, in as many calls as it takes. */
+int file_write_all(int fd, const void *p, size_t n);
+int file_pwrite_all(int fd, const void *p, size_t n, off_t at);
+/* iov is used up. */
+int file_writev_all(int fd, struct iovec *iov, int count);
+/* Up to n bytes, fewer only at the end of the file; -1 on error. */
+ssize_t file_read_full(int fd, void *p, size_t n);
+ssize_t file_pread_full(int fd, void *p, size_t n, off_t at);
+/* The whole of a small file of the administrator's into out; EFBIG past
+ * out's ceiling. */
+int file_read_whole(int fd, struct buf *out);
+
+/* fsync / fdatasync. A failed sync is an error for good: the kernel drops
+ * the dirty pages and a second try would say 0 for lost data. */
+int file_sync(int fd);
+int file_datasync(int fd);
+/* Closes and forgets; copes with -1. errno is kept. */
+void file_close(int *fd);
+/* The same where an error matters (NFS writes at close): 0 or -1. */
+int file_close_checked(int *fd);
+
+#endif

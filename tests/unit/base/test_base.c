@@ -1,0 +1,292 @@
+/* The floor: text, numbers, verdicts, files below a directory. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "store/base/arena.h"
+#include "store/base/buf.h"
+#include "store/base/clock.h"
+#include "store/base/file.h"
+#include "store/base/num.h"
+#include "store/base/str.h"
+#include "store/base/verdict.h"
+
+static void
+buf_refuses_past_its_ceiling(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 5);
+	assert_int_equal(buf_addz(&b, "abc"), 0);
+	assert_int_equal(buf_addz(&b, "def"), -1);
+	assert_true(b.full);
+	assert_string_equal(b.p, "abc");
+	assert_int_equal(buf_addf(&b, "%d", 42), 0);
+	assert_string_equal(b.p, "abc42");
+	assert_int_equal(buf_addc(&b, 'x'), -1);
+	buf_reset(&b);
+	assert_false(b.full);
+	assert_int_equal(b.n, 0);
+	buf_release(&b);
+}
+
+static void
+str_splits_and_keeps_nul(void **state)
+{
+	struct str rest = STR("a,,b\0c"), part;
+	const struct str want[] = { STR("a"), STR(""), STR("b\0c") };
+	size_t i = 0;
+
+	(void)state;
+	while (str_split(&rest, ',', &part))
+		assert_true(str_eq(part, want[i++]));
+	assert_int_equal(i, 3);
+	assert_true(str_caseeq(STR("Fred"), STR("fREd")));
+	assert_false(str_caseeq(STR("Fre"), STR("fREd")));
+	assert_true(str_eq(str_trim(STR(" \tx y\r\n")), STR("x y")));
+	assert_int_equal(str_find(STR("xaab"), STR("ab")), 2);
+}
+
+static void
+numbers_are_strict(void **state)
+{
+	static const struct {
+		const char *text;
+		int (*parse)(struct str, uint64_t *);
+		int64_t want;	/* -1: refused */
+	} cases[] = {
+		{ "10M", num_size, 10 << 20 }, { "1k", num_size, 1024 },
+		{ "5GiB", num_size, 5LL << 30 }, { "0", num_size, 0 },
+		{ "", num_size, -1 }, { "M", num_size, -1 },
+		{ "-1", num_size, -1 }, { " 1", num_size, -1 },
+		{ "1 M", num_size, -1 }, { "1X", num_size, -1 },
+		{ "9999999T", num_size, -1 },
+		{ "99999999999999999999", num_size, -1 },
+		{ "30s", num_duration, 30000 }, { "250ms", num_duration, 250 },
+		{ "2", num_duration, 2000 }, { "1d", num_duration, 86400000 },
+		{ "1y", num_duration, -1 }, { "1.5s", num_duration, -1 },
+	};
+	uint64_t got;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		got = 7;
+		if (cases[i].want < 0) {
+			assert_int_equal(cases[i].parse(str_of(cases[i].text), &got), -1);
+			assert_int_equal(got, 7);
+		} else {
+			assert_int_equal(cases[i].parse(str_of(cases[i].text), &got), 0);
+			assert_int_equal(got, cases[i].want);
+		}
+	}
+	assert_int_equal(num_u64(STR("256"), 255, &got), -1);
+	assert_int_equal(num_octal(STR("0770"), 07777, &got), 0);
+	assert_int_equal(got, 0770);
+	assert_int_equal(num_octal(STR("8"), 07777, &got), -1);
+}
+
+static void
+verdict_is_born_as_try_again(void **state)
+{
+	struct verdict v = VERDICT_INIT;
+
+	(void)state;
+	assert_int_equal(verdict_kind(&v), VERDICT_LATER);
+	assert_int_equal(verdict_exit(&v, EXITS_SYSEXITS), 75);
+	assert_int_equal(verdict_exit(&v, EXITS_QMAIL), 111);
+	assert_string_equal(verdict_code(&v), "4.3.0");
+}
+
+static void
+verdict_classes_agree(void **state)
+{
+	struct verdict v = VERDICT_INIT;
+
+	(void)state;
+	for (int i = 0; i < V_WHY_COUNT; i++) {
+		int code;
+
+		verdict_set(&v, (enum verdict_why)i, "x");
+		code = verdict_exit(&v, EXITS_SYSEXITS);
+		/* RFC 3463 section 2: class and reply agree. */
+		assert_int_equal(verdict_code(&v)[0] - '0', verdict_reply(&v) / 100);
+		/* Codes that some MTA reads the other way round. */
+		assert_false(code == 70 || code == 73 || code == 74 || code == 78);
+		switch (verdict_kind(&v)) {
+		case VERDICT_DONE:
+			assert_int_equal(code, 0);
+			break;
+		case VERDICT_LATER:
+			assert_int_equal(code, 75);
+			break;
+		case VERDICT_REFUSED:
+			assert_int_not_equal(code, 75);
+			assert_int_equal(verdict_exit(&v, EXITS_QMAIL), 100);
+			break;
+		}
+		assert_int_equal(verdict_by_word(verdict_word(&v)), i);
+	}
+}
+
+static void
+verdict_hides_errno_and_control_characters(void **state)
+{
+	struct verdict v = VERDICT_INIT;
+
+	(void)state;
+	assert_int_equal(verdict_errno(&v, ENOSPC, "write /secret/path"), -1);
+	assert_int_equal(v.why, V_NO_SPACE);
+	assert_non_null(strstr(v.detail, "/secret/path"));
+	assert_null(strstr(verdict_text(&v), "/"));
+	verdict_say(&v, "a\r\nb\033c");
+	assert_string_equal(verdict_text(&v), "a??b?c");
+	verdict_errno(&v, ELOOP, "open");
+	assert_int_equal(v.why, V_BOX_UNSAFE);
+}
+
+static int
+temp_dir(char *path)
+{
+	strcpy(path, "/tmp/vbox-base-XXXXXX");
+	assert_non_null(mkdtemp(path));
+	return file_open_root(path);
+}
+
+static void
+files_stay_below(void **state)
+{
+	char path[64];
+	int root, fd;
+	struct stat st;
+
+	(void)state;
+	root = temp_dir(path);
+	assert_true(root >= 0);
+	fd = file_open_dir(root, "a/b/c", FILE_NO_MAKE, 0750);
+	assert_int_equal(fd, -1);
+	assert_int_equal(errno, ENOENT);
+	umask(0077);
+	fd = file_open_dir(root, "a/b/c", FILE_MAKE, 0751);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0751);
+	file_close(&fd);
+	assert_int_equal(fd, -1);
+	assert_int_equal(file_open_beneath(root, "../../etc/passwd", O_RDONLY, 0), -1);
+	assert_int_equal(errno, EXDEV);
+	assert_int_equal(file_open_beneath(root, "/etc/passwd", O_RDONLY, 0), -1);
+	assert_int_equal(errno, EXDEV);
+	assert_int_equal(symlinkat("/etc/passwd", root, "link"), 0);
+	assert_int_equal(file_open_beneath(root, "link", O_RDONLY, 0), -1);
+	assert_int_equal(errno, ELOOP);
+	assert_int_equal(mkfifoat(root, "fifo", 0600), 0);
+	assert_int_equal(file_open_beneath(root, "fifo", O_WRONLY, 0), -1);
+	assert_int_equal(errno, ENXIO);
+	assert_int_equal(unlinkat(root, "link", 0), 0);
+	assert_int_equal(unlinkat(root, "fifo", 0), 0);
+	assert_int_equal(unlinkat(root, "a/b/c", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(root, "a/b", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(root, "a", AT_REMOVEDIR), 0);
+	close(root);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void
+whole_file_respects_the_ceiling(void **state)
+{
+	char path[64];
+	int root, fd;
+	struct buf b;
+
+	(void)state;
+	root = temp_dir(path);
+	fd = file_open_beneath(root, "f", O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, "0123456789", 10), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	buf_init(&b, 9);
+	assert_int_equal(file_read_whole(fd, &b), -1);
+	assert_int_equal(errno, EFBIG);
+	buf_release(&b);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	buf_init(&b, 10);
+	assert_int_equal(file_read_whole(fd, &b), 0);
+	assert_string_equal(b.p, "0123456789");
+	buf_release(&b);
+	file_close(&fd);
+	assert_int_equal(unlinkat(root, "f", 0), 0);
+	close(root);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void
+dates_do_not_follow_the_locale(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	setenv("TZ", "Asia/Kolkata", 1);
+	tzset();
+	buf_init(&b, 100);
+	clock_asctime(1795226089, &b);
+	assert_string_equal(b.p, "Sat Nov 21 01:54:49 2026");
+	buf_reset(&b);
+	clock_rfc5322(1795226089, &b);
+	assert_string_equal(b.p, "Sat, 21 Nov 2026 07:24:49 +0530");
+	buf_reset(&b);
+	clock_iso(1795226089, &b);
+	assert_string_equal(b.p, "2026-11-21T01:54:49Z");
+	buf_release(&b);
+	clock_set_us(5000000);
+	assert_int_equal(clock_now(), 5);
+	clock_set_us(-1);
+	assert_true(clock_now() > 1700000000);
+}
+
+static void
+arena_counts_and_gives_back(void **state)
+{
+	struct arena a;
+	char *p;
+
+	(void)state;
+	arena_init(&a, 100000);
+	p = arena_alloc(&a, 50000);
+	assert_non_null(p);
+	assert_int_equal(p[49999], 0);
+	assert_non_null(arena_alloc(&a, 100));
+	assert_null(arena_alloc(&a, 50000));
+	assert_null(arena_array(&a, SIZE_MAX / 2, 3));
+	assert_string_equal(arena_copy(&a, STR("xyz")).p, "xyz");
+	arena_reset(&a);
+	assert_non_null(arena_alloc(&a, 90000));
+	arena_release(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(buf_refuses_past_its_ceiling),
+		cmocka_unit_test(str_splits_and_keeps_nul),
+		cmocka_unit_test(numbers_are_strict),
+		cmocka_unit_test(verdict_is_born_as_try_again),
+		cmocka_unit_test(verdict_classes_agree),
+		cmocka_unit_test(verdict_hides_errno_and_control_characters),
+		cmocka_unit_test(files_stay_below),
+		cmocka_unit_test(whole_file_respects_the_ceiling),
+		cmocka_unit_test(dates_do_not_follow_the_locale),
+		cmocka_unit_test(arena_counts_and_gives_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
