@@ -1,0 +1,145 @@
+#include "store/mailbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store/base/file.h"
+#include "store/base/mem.h"
+#include "store/mailbox_format.h"
+
+static const struct mailbox_ops *
+ops_of(const struct mailbox_spec *spec)
+{
+	return spec->format == MAILBOX_MBOX ? &mbox_ops : &maildir_ops;
+}
+
+int
+mailbox_open(const struct mailbox_spec *spec, const struct content *content,
+    struct mailbox **mb_r, struct verdict *v)
+{
+	const struct mailbox_ops *ops = ops_of(spec);
+	struct mailbox *mb = mem_zalloc(1, ops->size);
+
+	mb->spec = spec;
+	mb->content = content;
+	mb->ops = ops;
+	if (ops->open(mb, v) < 0) {
+		mailbox_close(&mb);
+		return -1;
+	}
+	*mb_r = mb;
+	return 0;
+}
+
+int
+mailbox_settle(struct mailbox *mb, struct verdict *v)
+{
+	return mb->ops->settle(mb, v);
+}
+
+int
+mailbox_publish(struct mailbox *mb, struct verdict *v)
+{
+	return mb->ops->publish(mb, v);
+}
+
+int
+mailbox_sync(struct mailbox *mb, struct verdict *v)
+{
+	return mb->ops->sync(mb, v);
+}
+
+void
+mailbox_close(struct mailbox **mb)
+{
+	if (!*mb)
+		return;
+	(*mb)->ops->close(*mb);
+	free(*mb);
+	*mb = NULL;
+}
+
+uint64_t
+mailbox_size(const struct mailbox *mb)
+{
+	return mb->size;
+}
+
+uint64_t
+mailbox_repaired(const struct mailbox *mb)
+{
+	return mb->repaired;
+}
+
+unsigned
+mailbox_locks_broken(const struct mailbox *mb)
+{
+	return mb->locks_broken;
+}
+
+int
+mailbox_deliver(const struct mailbox_spec *spec, const struct content *content,
+    struct verdict *v)
+{
+	struct mailbox *mb = NULL;
+	int r = -1;
+
+	if (mailbox_open(spec, content, &mb, v) == 0 &&
+	    mailbox_settle(mb, v) == 0 && mailbox_publish(mb, v) == 0)
+		r = mailbox_sync(mb, v);
+	mailbox_close(&mb);
+	return r;
+}
+
+int
+mailbox_exists(const struct mailbox_spec *spec, struct verdict *v)
+{
+	return ops_of(spec)->exists(spec, v);
+}
+
+int
+mailbox_judge_dir(const struct mailbox_spec *spec, const struct stat *st,
+    struct verdict *v)
+{
+	mode_t others = spec->trust == MAILBOX_TRUST_GROUP ? S_IWOTH :
+	    S_IWOTH | S_IWGRP;
+
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return verdict_set(v, V_BOX_UNSAFE,
+		    "directory of %s in %s belongs to uid %u", spec->path,
+		    spec->root, (unsigned)st->st_uid);
+	if (st->st_mode & others)
+		return verdict_set(v, V_BOX_UNSAFE,
+		    "directory of %s in %s is writable by others (mode %04o)",
+		    spec->path, spec->root, (unsigned)(st->st_mode & 07777));
+	return 0;
+}
+
+int
+mailbox_open_dir(const struct mailbox_spec *spec, const char *path,
+    bool *missing_r, struct verdict *v)
+{
+	int root, fd;
+	struct stat st;
+
+	*missing_r = false;
+	root = file_open_root(spec->root);
+	if (root < 0)
+		return verdict_errno(v, errno, "open %s", spec->root);
+	fd = file_open_dir(root, path[0] ? path : ".",
+	    spec->make == MAILBOX_MAY_MAKE ? FILE_MAKE : FILE_NO_MAKE,
+	    spec->dir_mode);
+	if (fd < 0) {
+		*missing_r = errno == ENOENT;
+		verdict_errno(v, errno, "open %s in %s", path, spec->root);
+	} else if (fstat(fd, &st) < 0) {
+		verdict_errno(v, errno, "fstat");
+		file_close(&fd);
+	} else if (mailbox_judge_dir(spec, &st, v) < 0) {
+		file_close(&fd);
+	}
+	file_close(&root);
+	return fd;
+}

@@ -1,0 +1,47 @@
+/*
+ * What a mailbox format is to mailbox.c: a table of the steps. Private to
+ * store/.
+ */
+#ifndef STORE_MAILBOX_FORMAT_H
+#define STORE_MAILBOX_FORMAT_H
+
+#include <sys/stat.h>
+
+#include "store/mailbox.h"
+
+struct mailbox {
+	const struct mailbox_spec *spec;
+	const struct content *content;
+	const struct mailbox_ops *ops;
+	uint64_t size;		/* of the copy */
+	uint64_t repaired;
+	unsigned locks_broken;
+};
+
+struct mailbox_ops {
+	int (*open)(struct mailbox *mb, struct verdict *v);
+	int (*settle)(struct mailbox *mb, struct verdict *v);
+	int (*publish)(struct mailbox *mb, struct verdict *v);
+	int (*sync)(struct mailbox *mb, struct verdict *v);
+	/* Undoes what was not synced, gives everything back. */
+	void (*close)(struct mailbox *mb);
+	int (*exists)(const struct mailbox_spec *spec, struct verdict *v);
+	size_t size;		/* of the struct that begins with a mailbox */
+};
+
+extern const struct mailbox_ops mbox_ops;
+extern const struct mailbox_ops maildir_ops;
+
+/*
+ * Opens the directory `path` below the spec's root (making it when the spec
+ * allows), and refuses one that others could change under our hands: owner
+ * must be us or root, writable by nobody else. Returns a descriptor, or -1
+ * with the verdict set; *missing_r tells that it is simply not there.
+ */
+int mailbox_open_dir(const struct mailbox_spec *spec, const char *path,
+    bool *missing_r, struct verdict *v);
+/* Judges an open file or directory; -1 with V_BOX_UNSAFE. */
+int mailbox_judge_dir(const struct mailbox_spec *spec, const struct stat *st,
+    struct verdict *v);
+
+#endif

@@ -1,0 +1,363 @@
+/*
+ * Maildir (cr.yp.to/proto/maildir.html): one file a message, never locked.
+ *
+ * The file is written without a name in tmp (O_TMPFILE), synced, linked into
+ * new (or cur, when it carries flags) under a unique name, and the directory
+ * synced: killed at any point, it leaves nothing behind but a whole message.
+ * Where the file system has no O_TMPFILE the file gets its name in tmp first,
+ * as the paper says.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "store/base/clock.h"
+#include "store/base/file.h"
+#include "store/base/mem.h"
+#include "store/mailbox_format.h"
+
+/* Collected before one write(2). */
+#define PIECE ((size_t)64 * 1024)
+/* A name that exists is a clock that stood still; another is tried. */
+#define NAME_TRIES 20
+#define NAME_SIZE 256
+/* Longest host part of a name, so that NAME_SIZE always suffices. */
+#define HOST_MAX 100
+
+struct maildir {
+	struct mailbox mb;	/* first */
+	int dirfd;		/* the Maildir or one of its folders */
+	int tmp, dest;		/* directories */
+	int fd;			/* the message */
+	char tmp_name[NAME_SIZE];	/* empty: it has no name in tmp */
+	char name[NAME_SIZE];	/* in dest; empty: not linked */
+	bool done;
+	uint64_t crlf_size;	/* W=: size with CRLF line ends */
+	char last;
+	char *piece;
+	size_t n;
+};
+
+static struct maildir *
+maildir_of(struct mailbox *mb)
+{
+	return (struct maildir *)(void *)mb;
+}
+
+/* --- directories ------------------------------------------------------------ */
+
+static int
+sub_dir(struct maildir *m, const char *name, struct verdict *v)
+{
+	const struct mailbox_spec *s = m->mb.spec;
+	struct stat st;
+	int fd = file_open_dir(m->dirfd, name,
+	    s->make == MAILBOX_MAY_MAKE ? FILE_MAKE : FILE_NO_MAKE, s->dir_mode);
+
+	if (fd < 0) {
+		verdict_errno(v, errno, "open %s/%s in %s", s->path, name,
+		    s->root);
+		return -1;
+	}
+	if (fstat(fd, &st) < 0)
+		verdict_errno(v, errno, "fstat");
+	else if (st.st_uid != geteuid())
+		verdict_set(v, V_BOX_UNSAFE, "%s/%s in %s belongs to uid %u",
+		    s->path, name, s->root, (unsigned)st.st_uid);
+	else if (mailbox_judge_dir(s, &st, v) == 0)
+		return fd;
+	file_close(&fd);
+	return -1;
+}
+
+/* A Maildir++ folder says so by an empty file, so that agents that are
+ * started inside find the quota file above. */
+static int
+mark_folder(struct maildir *m, struct verdict *v)
+{
+	int fd = file_open_beneath(m->dirfd, "maildirfolder",
+	    O_WRONLY | O_CREAT | O_EXCL, m->mb.spec->file_mode);
+
+	if (fd < 0 && errno != EEXIST)
+		return verdict_errno(v, errno, "create maildirfolder");
+	file_close(&fd);
+	return 0;
+}
+
+static int
+open_dirs(struct maildir *m, struct verdict *v)
+{
+	const struct mailbox_spec *s = m->mb.spec;
+	bool missing;
+
+	m->dirfd = mailbox_open_dir(s, s->path, &missing, v);
+	if (m->dirfd < 0)
+		return -1;
+	if (s->folder && s->folder[0]) {
+		int fd = sub_dir(m, s->folder, v);
+
+		if (fd < 0)
+			return -1;
+		file_close(&m->dirfd);
+		m->dirfd = fd;
+		if (s->make == MAILBOX_MAY_MAKE && mark_folder(m, v) < 0)
+			return -1;
+	}
+	m->tmp = sub_dir(m, "tmp", v);
+	if (m->tmp < 0)
+		return -1;
+	/* Readers look for both; a Maildir with one of them is half made. */
+	m->dest = sub_dir(m, "new", v);
+	if (m->dest < 0)
+		return -1;
+	if (s->make == MAILBOX_MAY_MAKE || s->flags || s->keyword_count) {
+		int cur = sub_dir(m, "cur", v);
+
+		if (cur < 0)
+			return -1;
+		if (s->flags || s->keyword_count) {
+			file_close(&m->dest);
+			m->dest = cur;
+		} else {
+			file_close(&cur);
+		}
+	}
+	return 0;
+}
+
+/* --- names ------------------------------------------------------------------ */
+
+static void
+add_host(struct buf *out, const char *host)
+{
+	size_t used = 0;
+
+	for (const char *p = host; *p && used < HOST_MAX; p++, used++) {
+		if (*p == '/')
+			buf_addz(out, "\\057");
+		else if (*p == ':')
+			buf_addz(out, "\\072");
+		else if (!ascii_iscntrl(*p) && (unsigned char)*p < 0x80)
+			buf_addc(out, *p);
+	}
+}
+
+/* Dovecot keeps keywords as letters a-z that the file dovecot-keywords maps
+ * to names; folder.c sees to it. Here only system flags, in ASCII order. */
+static void
+add_info(struct buf *out, const struct mailbox_spec *s)
+{
+	static const struct {
+		unsigned flag;
+		char letter;
+	} letters[] = {
+		{ MAILBOX_DRAFT, 'D' }, { MAILBOX_FLAGGED, 'F' },
+		{ MAILBOX_ANSWERED, 'R' }, { MAILBOX_SEEN, 'S' },
+		{ MAILBOX_DELETED, 'T' },
+	};
+
+	if (!s->flags && !s->keyword_count)
+		return;
+	buf_addz(out, ":2,");
+	for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
+		if (s->flags & letters[i].flag)
+			buf_addc(out, letters[i].letter);
+}
+
+/* time.MmicrosecondsPpidQcountRrandom.host: no two alike on this host while
+ * the clock runs, nor in two pid namespaces on one. */
+static int
+make_name(const struct maildir *m, char *name)
+{
+	static unsigned count;
+	struct buf out;
+	uint32_t noise = 0;
+	int64_t now = clock_now_us();
+
+	/* Without it the rest is still unique. */
+	if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) < 0)
+		noise = 0;
+	buf_init(&out, NAME_SIZE - 1);
+	buf_addf(&out, "%lld.M%lldP%dQ%uR%08x.", (long long)(now / 1000000),
+	    (long long)(now % 1000000), (int)getpid(),
+	    __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED), noise);
+	add_host(&out, m->mb.spec->hostname);
+	buf_addf(&out, ",S=%llu,W=%llu", (unsigned long long)m->mb.size,
+	    (unsigned long long)m->crlf_size);
+	add_info(&out, m->mb.spec);
+	if (out.full) {
+		buf_release(&out);
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(name, out.p, out.n + 1);
+	buf_release(&out);
+	return 0;
+}
+
+/* --- the message ------------------------------------------------------------ */
+
+static int
+flush(struct maildir *m)
+{
+	size_t n = m->n;
+
+	m->n = 0;
+	return n ? file_write_all(m->fd, m->piece, n) : 0;
+}
+
+static int
+sink(void *arg, const char *p, size_t n)
+{
+	struct maildir *m = arg;
+
+	m->mb.size += n;
+	m->crlf_size += n;
+	for (const char *at = p, *end = p + n;
+	    (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+		if ((at > p ? at[-1] : m->last) != '\r')
+			m->crlf_size++;
+	if (n)
+		m->last = p[n - 1];
+	while (n) {
+		size_t take = PIECE - m->n < n ? PIECE - m->n : n;
+
+		memcpy(m->piece + m->n, p, take);
+		m->n += take;
+		p += take;
+		n -= take;
+		if (m->n == PIECE && flush(m) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A file in tmp, without a name where that can be had. */
+static int
+open_tmp(struct maildir *m, struct verdict *v)
+{
+	mode_t mode = m->mb.spec->file_mode;
+
+	m->fd = file_open_beneath(m->tmp, ".", O_WRONLY | O_TMPFILE, mode);
+	if (m->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR ||
+	    errno == ENOENT || errno == EINVAL)) {
+		for (int i = 0; i < NAME_TRIES; i++) {
+			if (make_name(m, m->tmp_name) < 0)
+				break;
+			m->fd = file_open_beneath(m->tmp, m->tmp_name,
+			    O_WRONLY | O_CREAT | O_EXCL, mode);
+			if (m->fd >= 0 || errno != EEXIST)
+				break;
+		}
+		if (m->fd < 0)
+			m->tmp_name[0] = '\0';
+	}
+	if (m->fd < 0)
+		return verdict_errno(v, errno, "create message in %s/tmp",
+		    m->mb.spec->path);
+	if (fchmod(m->fd, mode) < 0)
+		return verdict_errno(v, errno, "fchmod");
+	return 0;
+}
+
+static int
+maildir_open(struct mailbox *mb, struct verdict *v)
+{
+	struct maildir *m = maildir_of(mb);
+
+	m->dirfd = m->tmp = m->dest = m->fd = -1;
+	if (open_dirs(m, v) < 0 || open_tmp(m, v) < 0)
+		return -1;
+	m->piece = mem_alloc(PIECE);
+	if (content_write(mb->content, CONTENT_PLAIN, sink, m) < 0 ||
+	    flush(m) < 0)
+		return verdict_errno(v, errno, "write message in %s/tmp",
+		    mb->spec->path);
+	free(m->piece);
+	m->piece = NULL;
+	return 0;
+}
+
+static int
+maildir_settle(struct mailbox *mb, struct verdict *v)
+{
+	struct maildir *m = maildir_of(mb);
+
+	if (mb->spec->sync == MAILBOX_SYNC && file_sync(m->fd) < 0)
+		return verdict_errno(v, errno, "fsync message in %s/tmp",
+		    mb->spec->path);
+	return 0;
+}
+
+static int
+maildir_publish(struct mailbox *mb, struct verdict *v)
+{
+	struct maildir *m = maildir_of(mb);
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", m->fd); /* fits */
+	for (int i = 0; i < NAME_TRIES; i++) {
+		if (make_name(m, m->name) < 0)
+			break;
+		if (m->tmp_name[0] ?
+		    linkat(m->tmp, m->tmp_name, m->dest, m->name, 0) == 0 :
+		    linkat(AT_FDCWD, path, m->dest, m->name,
+		    AT_SYMLINK_FOLLOW) == 0)
+			return 0;
+		if (errno != EEXIST)
+			break;
+	}
+	m->name[0] = '\0';
+	return verdict_errno(v, errno, "link message into %s", mb->spec->path);
+}
+
+static int
+maildir_sync(struct mailbox *mb, struct verdict *v)
+{
+	struct maildir *m = maildir_of(mb);
+
+	if (mb->spec->sync == MAILBOX_SYNC && file_sync(m->dest) < 0)
+		return verdict_errno(v, errno, "fsync directory of %s",
+		    mb->spec->path);
+	m->done = true;
+	return 0;
+}
+
+static void
+maildir_close(struct mailbox *mb)
+{
+	struct maildir *m = maildir_of(mb);
+
+	/* A reader may have moved it to cur: then it was seen, and the sender
+	 * will send it again; better twice than not at all. */
+	if (m->name[0] && !m->done &&
+	    unlinkat(m->dest, m->name, 0) == 0)
+		(void)file_sync(m->dest);
+	if (m->tmp_name[0])
+		(void)unlinkat(m->tmp, m->tmp_name, 0); /* a reader cleans tmp */
+	free(m->piece);
+	file_close(&m->fd);
+	file_close(&m->tmp);
+	file_close(&m->dest);
+	file_close(&m->dirfd);
+}
+
+static int
+maildir_exists(const struct mailbox_spec *spec, struct verdict *v)
+{
+	return mbox_ops.exists(spec, v);	/* whatever is there, is there */
+}
+
+const struct mailbox_ops maildir_ops = {
+	.open = maildir_open,
+	.settle = maildir_settle,
+	.publish = maildir_publish,
+	.sync = maildir_sync,
+	.close = maildir_close,
+	.exists = maildir_exists,
+	.size = sizeof(struct maildir),
+};

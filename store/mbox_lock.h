@@ -1,0 +1,78 @@
+/*
+ * The locks of an mbox, in the administrator's order.
+ *
+ *	struct mbox_lock lock;
+ *	mbox_lock_init(&lock);
+ *	mbox_lock_take(&lock, dirfd, "fred", fd, &how, &v);
+ *	... mbox_lock_refresh(&lock) at least every minute of a long write
+ *	mbox_lock_release(&lock);
+ *
+ * Debian policy 11.6 asks for fcntl and dotlock. Each is only tried, never
+ * waited for while another is held, so two programs with opposite orders
+ * cannot block each other; between tries we back off, up to one deadline.
+ *
+ * fcntl: an open-file-description lock. It excludes classic locks of other
+ * programs and, unlike them, survives when some library closes another
+ * descriptor of the same file.
+ *
+ * dotlock: NAME.lock with our pid, linked complete into place, so that it is
+ * never seen empty. An existing one is broken when it is certainly stale:
+ *   - it names a process of this host that is dead, or a living one that
+ *     started after the lock was made (the pid was used again)
+ *   - its age is beyond `stale_ms` and no living process of this host is in it
+ * liblockfile breaks stale locks by check and unlink, which let two holders
+ * in when measured; so breaking happens under a guard (flock on the
+ * directory) and liblockfile is asked only to create, with zero retries,
+ * where the file system has no O_TMPFILE (NFS) or the administrator wishes.
+ */
+#ifndef STORE_MBOX_LOCK_H
+#define STORE_MBOX_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/base/verdict.h"
+
+enum mbox_lock_kind {
+	MBOX_LOCK_NONE,		/* ends a list */
+	MBOX_LOCK_FCNTL,
+	MBOX_LOCK_DOTLOCK,
+	MBOX_LOCK_FLOCK,
+};
+#define MBOX_LOCK_KINDS 3
+
+enum dotlock_method {
+	DOTLOCK_AUTO,
+	DOTLOCK_LIBLOCKFILE,
+};
+
+struct mbox_lock_how {
+	enum mbox_lock_kind order[MBOX_LOCK_KINDS + 1];
+	enum dotlock_method method;
+	int64_t timeout_ms;	/* 0: one try */
+	int64_t stale_ms;
+};
+
+struct mbox_lock {
+	int dirfd;		/* borrowed */
+	int fd;			/* borrowed */
+	char name[256];		/* of the dotlock; empty when not held */
+	bool fcntl_held;
+	bool flock_held;
+	int64_t refreshed_ms;
+	unsigned broken;	/* stale dotlocks removed, for the metric */
+};
+
+void mbox_lock_init(struct mbox_lock *l);
+/*
+ * Locks the mbox `name` in dirfd, open as fd for writing. 0, or -1 with
+ * V_BOX_BUSY at the deadline, or what a failing call says; nothing is held
+ * then. The caller must compare the path's inode with fd's afterwards.
+ */
+int mbox_lock_take(struct mbox_lock *l, int dirfd, const char *name, int fd,
+    const struct mbox_lock_how *how, struct verdict *v);
+/* Keeps a held dotlock young; cheap when called too often. */
+void mbox_lock_refresh(struct mbox_lock *l);
+void mbox_lock_release(struct mbox_lock *l);
+
+#endif
