@@ -8,7 +8,7 @@
 # make check		everything that is tested; closes with the totals
 # make deps		what building needs, through apt
 # make test-deps	what the tests need, through apt
-# make install		DESTDIR= PREFIX=
+# make install		DESTDIR= PREFIX= SYSCONFDIR=
 #
 # CC=gcc|clang   SANITIZE=1 (ASan and UBSan)   WERROR=1   V=1
 
@@ -75,6 +75,38 @@ MODULES := $(patsubst store/directory/mod_%.c,$(B)/modules/directory_%.so,$(MODU
 
 all: $(BIN) $(MODULES)
 
+# --- what has to be there ----------------------------------------------------
+
+# Debian packages. tests/tools/need asks dpkg first: nothing happens, and
+# nobody needs root or a network, when all of them are there.
+DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
+	liblockfile-dev libmagic-dev libpcre2-dev libpq-dev libseccomp-dev \
+	libsieve2-dev libsqlite3-dev libssl-dev linux-libc-dev zlib1g-dev
+TEST_PKGS := clang dovecot-core dovecot-imapd dovecot-lmtpd \
+	dovecot-managesieved dovecot-sieve libclang-rt-14-dev libcmocka-dev \
+	liblockfile-bin llvm m4 mandoc mutt perl procmail procps python3 \
+	python3-pytest sqlite3 strace util-linux
+DEMO_PKGS := m4 python3
+# MTAs are unpacked below build/roots, never installed (tests/tools/root).
+ROOT_sendmail := sendmail-bin sendmail-cf
+ROOT_postfix := postfix
+ROOT_exim := exim4-daemon-light
+DEMO_ROOTS := sendmail
+TEST_ROOTS := sendmail postfix exim
+
+roots = set -e; $(foreach r,$(1),tests/tools/root $(r) $(ROOT_$(r));)
+
+deps:
+	$(Q)tests/tools/need $(DEPS_PKGS)
+
+demo-deps: deps
+	$(Q)tests/tools/need $(DEMO_PKGS)
+	$(Q)$(call roots,$(DEMO_ROOTS))
+
+test-deps: deps
+	$(Q)tests/tools/need $(TEST_PKGS)
+	$(Q)$(call roots,$(TEST_ROOTS))
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC $<")
@@ -132,9 +164,46 @@ $(eval $(call unit_link,lda,$(LIB_LDA) $(LIB_FILTERS) $(LIB_STORE) $(LIB_BASE),L
 unit: $(UNIT)
 	$(Q)tests/run-unit $(UNIT)
 
+# What is tested by programs as a whole: tests/integration and its sisters,
+# against the programs of one build.
+integration: test-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VBOX_BUILD=$(B) tests/pytest $(TESTS)
+
+check: test-deps
+	$(Q)MAKE="$(MAKE)" tests/check
+
+demo: demo-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VBOX_BUILD=$(B) tests/demo/run
+
+# --- installation -----------------------------------------------------------
+
+SBINDIR := $(DESTDIR)$(PREFIX)/sbin
+MAN_SRC := $(wildcard docs/man/*.[1-8])
+
+# The daemon and the agent are the MTA's and the administrator's: sbin. The
+# name below LIBDIR is the one that contrib and the paper's .mc write down, and
+# a place where sendmail's smrsh and AppArmor profiles can look. An existing
+# vbox.conf is never touched; the example beside it is replaced.
+install: all
+	install -d $(SBINDIR) $(DESTDIR)$(LIBDIR) $(DESTDIR)$(DATADIR) \
+	    $(DESTDIR)$(SYSCONFDIR)/vbox
+	install -m 755 $(BIN) $(SBINDIR)/
+	ln -sfn $(PREFIX)/sbin/vbox-deliver $(DESTDIR)$(LIBDIR)/vbox-deliver
+	$(if $(MODULES),install -m 644 $(MODULES) $(DESTDIR)$(LIBDIR)/)
+	for m in $(MAN_SRC); do \
+	    d=$(DESTDIR)$(MANDIR)/man$${m##*.}; \
+	    install -d $$d && install -m 644 $$m $$d/ || exit 1; done
+	cd contrib && find . -type d -exec install -d \
+	    '$(DESTDIR)$(DATADIR)/{}' ';'
+	cd contrib && find . -type f -exec install -m 644 '{}' \
+	    '$(DESTDIR)$(DATADIR)/{}' ';'
+	install -m 644 contrib/vbox.conf.example $(DESTDIR)$(SYSCONFDIR)/vbox/
+
 clean:
 	rm -rf build
 
-.PHONY: all unit clean
+.PHONY: all unit deps demo-deps test-deps integration check demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
