@@ -1,0 +1,256 @@
+#include "lda/settings_check.h"
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "store/base/num.h"
+#include "store/base/str.h"
+
+#define PORT_MAX 65535
+/* RFC 1035 section 2.3.4. */
+#define HOSTNAME_MAX 255
+#define LABEL_MAX 63
+
+static int
+wanted(struct buf *why, const char *what)
+{
+	(void)buf_addz(why, what);	/* a cut message is still a message */
+	return -1;
+}
+
+static bool
+is_absolute(struct str s)
+{
+	return s.n > 1 && s.p[0] == '/';
+}
+
+static bool
+all_of(struct str s, const char *others)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_isalnum(s.p[i]) && !strchr(others, s.p[i]))
+			return false;
+	return true;
+}
+
+int
+settings_check_account(const char *value, struct buf *why)
+{
+	struct str s = str_of(value);
+
+	if (s.n > 0 && (s.p[0] == '-' || !all_of(s, "._-$")))
+		return wanted(why, "the name of an account is wanted: letters, "
+		    "digits, `.', `_' and `-'");
+	return 0;
+}
+
+static bool
+is_hostname(struct str s)
+{
+	struct str label;
+
+	if (s.n == 0 || s.n > HOSTNAME_MAX || !all_of(s, ".-"))
+		return false;
+	while (str_split(&s, '.', &label))
+		if (label.n == 0 || label.n > LABEL_MAX ||
+		    label.p[0] == '-' || label.p[label.n - 1] == '-')
+			return false;
+	return true;
+}
+
+static bool
+is_address(struct str s, int family)
+{
+	char text[INET6_ADDRSTRLEN];
+	unsigned char out[sizeof(struct in6_addr)];
+
+	if (s.n >= sizeof(text))
+		return false;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	return inet_pton(family, text, out) == 1;
+}
+
+static bool
+is_port(struct str s)
+{
+	uint64_t port;
+
+	return num_u64(s, PORT_MAX, &port) == 0 && port > 0;
+}
+
+/* HOST:PORT, where HOST is a name, 1.2.3.4, [::1] or, to listen, `*'. */
+enum star { NO_STAR, STAR };
+static bool
+is_host_port(struct str s, enum star star)
+{
+	ptrdiff_t colon = str_rchr(s, ':');
+	struct str host;
+
+	if (colon < 0 || !is_port(str_sub(s, (size_t)colon + 1, s.n)))
+		return false;
+	host = str_sub(s, 0, (size_t)colon);
+	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+		return is_address(str_sub(host, 1, host.n - 2), AF_INET6);
+	return (star == STAR && str_eq(host, STR("*"))) || is_hostname(host);
+}
+
+/* unix:PATH, short enough for its address. */
+static bool
+is_unix(struct str s)
+{
+	struct sockaddr_un sun;
+
+	return str_starts(s, STR("unix:")) && is_absolute(str_sub(s, 5, s.n)) &&
+	    s.n - 5 < sizeof(sun.sun_path);
+}
+
+int
+settings_check_directory(const char *value, struct buf *why)
+{
+	static const char *const files[] = { "file:", "sqlite:", "pgsql:" };
+	struct str s = str_of(value), rest, head = STR("socketmap:");
+	ptrdiff_t colon;
+
+	if (str_eq(s, STR("fs")))
+		return 0;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (str_starts(s, str_of(files[i])) &&
+		    is_absolute(str_sub(s, strlen(files[i]), s.n)))
+			return 0;
+	colon = str_rchr(s, ':');
+	if (str_starts(s, head) && colon > (ptrdiff_t)head.n &&
+	    (size_t)colon + 1 < s.n) {
+		rest = str_sub(s, head.n, (size_t)colon - head.n);
+		if (is_unix(rest))
+			return 0;
+		if (str_starts(rest, STR("inet:")) &&
+		    is_host_port(str_sub(rest, 5, rest.n), NO_STAR))
+			return 0;
+	}
+	return wanted(why, "one of \"fs\", \"file:/PATH\", \"sqlite:/PATH\", "
+	    "\"pgsql:/PATH-OF-CONNINFO\", \"socketmap:unix:/PATH:MAP\", "
+	    "\"socketmap:inet:HOST:PORT:MAP\" is wanted");
+}
+
+int
+settings_check_hostname(const char *value, struct buf *why)
+{
+	struct str s = str_of(value);
+
+	if (s.n > 0 && !is_hostname(s))
+		return wanted(why, "a host name is wanted, such as "
+		    "mail.example.com");
+	return 0;
+}
+
+int
+settings_check_mailbox(const char *value, struct buf *why)
+{
+	struct str s = str_of(value), user = s;
+	ptrdiff_t at = str_rchr(s, '@');
+
+	if (at >= 0)
+		user = str_sub(s, 0, (size_t)at);
+	if (user.n == 0 || !all_of(user, "!#$%&'*+-/=?^_`{|}~.") ||
+	    (at >= 0 && !is_hostname(str_sub(s, (size_t)at + 1, s.n))))
+		return wanted(why, "USER or USER@DOMAIN is wanted");
+	return 0;
+}
+
+int
+settings_check_delimiter(const char *value, struct buf *why)
+{
+	/* `.' and `_' are part of too many names, but some sites want them. */
+	for (const char *p = value; *p; p++)
+		if (!strchr("+-._=#~!$&'*^|", *p))
+			return wanted(why, "signs that part user and detail are "
+			    "wanted, from +-._=#~!$&'*^|");
+	return 0;
+}
+
+int
+settings_check_submit(const char *value, struct buf *why)
+{
+	struct str s = str_of(value), smtp = STR("smtp:");
+
+	if (is_absolute(s) || (str_starts(s, smtp) &&
+	    is_host_port(str_sub(s, smtp.n, s.n), NO_STAR)))
+		return 0;
+	return wanted(why, "the path of a program or \"smtp:HOST:PORT\" is "
+	    "wanted");
+}
+
+int
+settings_check_listen(const char *value, struct buf *why)
+{
+	struct str s = str_of(value), inet = STR("inet:");
+
+	if (is_unix(s) || (str_starts(s, inet) &&
+	    is_host_port(str_sub(s, inet.n, s.n), STAR)))
+		return 0;
+	if (str_starts(s, STR("unix:/")))
+		return wanted(why, "the path of a socket has at most 107 bytes");
+	return wanted(why, "\"unix:/PATH\" or \"inet:HOST:PORT\" is wanted, "
+	    "such as \"inet:127.0.0.1:24\" or \"inet:[::1]:24\"");
+}
+
+int
+settings_check_network(const char *value, struct buf *why)
+{
+	struct str s = str_of(value), host = s;
+	ptrdiff_t slash = str_chr(s, '/');
+	uint64_t bits = 0;
+	bool v4, v6;
+
+	if (slash >= 0)
+		host = str_sub(s, 0, (size_t)slash);
+	v4 = is_address(host, AF_INET);
+	v6 = !v4 && is_address(host, AF_INET6);
+	if ((!v4 && !v6) || (slash >= 0 &&
+	    num_u64(str_sub(s, (size_t)slash + 1, s.n), v4 ? 32 : 128,
+	    &bits) < 0))
+		return wanted(why, "an address or a network is wanted, such as "
+		    "\"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\"");
+	return 0;
+}
+
+int
+settings_check_log_target(const char *value, struct buf *why)
+{
+	struct str s = str_of(value), file = STR("file:");
+
+	if (str_eq(s, STR("syslog")) || str_eq(s, STR("stderr")) ||
+	    str_eq(s, STR("journal")) || (str_starts(s, file) &&
+	    is_absolute(str_sub(s, file.n, s.n))))
+		return 0;
+	return wanted(why, "one of syslog, stderr, journal, \"file:/PATH\" is "
+	    "wanted");
+}
+
+int
+settings_check_capability(const char *value, struct buf *why)
+{
+	struct str s = str_of(value);
+
+	if (s.n > 0 && (s.p[0] == '+' || s.p[0] == '-'))
+		s = str_sub(s, 1, s.n);
+	if (s.n == 0 || !ascii_isalpha(s.p[0]) || !all_of(s, "-.;"))
+		return wanted(why, "default, all, or the names of Sieve "
+		    "capabilities are wanted, each with + or - in front when it "
+		    "changes what is before it");
+	return 0;
+}
+
+int
+settings_check_folder(const char *value, struct buf *why)
+{
+	struct str s = str_of(value);
+
+	if (s.n == 0 || str_chr(s, '/') == 0 || str_find(s, STR("..")) >= 0)
+		return wanted(why, "the name of a folder is wanted, such as "
+		    "\"Trash\"");
+	return 0;
+}

@@ -1,0 +1,33 @@
+/*
+ * A closer look at a string, where bounds and words do not say enough. Each
+ * returns 0, or -1 with `why` saying what would be right. The value has no
+ * control characters and is within its row's length.
+ */
+#ifndef LDA_SETTINGS_CHECK_H
+#define LDA_SETTINGS_CHECK_H
+
+#include "store/base/buf.h"
+
+/* A name of passwd(5) or group(5), or a number; "" where the row allows it. */
+int settings_check_account(const char *value, struct buf *why);
+/* "fs", "file:PATH", "sqlite:PATH", "pgsql:PATH", "socketmap:unix:PATH:MAP",
+ * "socketmap:inet:HOST:PORT:MAP". */
+int settings_check_directory(const char *value, struct buf *why);
+int settings_check_hostname(const char *value, struct buf *why);
+/* USER or USER@DOMAIN. */
+int settings_check_mailbox(const char *value, struct buf *why);
+int settings_check_delimiter(const char *value, struct buf *why);
+/* An absolute path, or "smtp:HOST:PORT". */
+int settings_check_submit(const char *value, struct buf *why);
+/* "unix:PATH" or "inet:HOST:PORT". */
+int settings_check_listen(const char *value, struct buf *why);
+/* ADDRESS or ADDRESS/BITS, IPv4 or IPv6. */
+int settings_check_network(const char *value, struct buf *why);
+/* syslog, stderr, journal, "file:PATH". */
+int settings_check_log_target(const char *value, struct buf *why);
+/* "default", "all", a capability, or one with + or - in front. */
+int settings_check_capability(const char *value, struct buf *why);
+/* A mailbox folder's name. */
+int settings_check_folder(const char *value, struct buf *why);
+
+#endif
