@@ -48,6 +48,7 @@ struct reader {
 	struct config *config;
 	struct arena arena;		/* what only reading needs */
 	struct buf section_lines;
+	unsigned char *met_names;	/* enum config_text_met */
 	struct buf problems;
 	size_t problem_count;
 
@@ -219,9 +220,11 @@ unknown_setting(struct reader *r, cfg_t *cfg, const char *name)
 	const struct setting *row = settings_find(name);
 	const char *nearest = settings_nearest(name);
 
-	if (cfg->title && row)
+	if (cfg->title && row && row->scope == SETTING_GLOBAL)
 		problem(r, line, "`%s' holds for the whole service; it cannot "
 		    "stand in " SECTION " \"%.60s\"", name, cfg->title);
+	else if (row)
+		problem(r, line, "a `=' is missing behind `%s'", name);
 	else if (nearest)
 		problem(r, line, "unknown setting `%.60s'; did you mean `%s'?",
 		    name, nearest);
@@ -388,23 +391,28 @@ build(struct reader *r)
 
 /* --- reading -------------------------------------------------------------- */
 
-/* libconfuse's picture of our rows: every one a list of strings, so that
- * judging values is ours alone. */
+/* libconfuse's picture of our rows: each a list of strings, so that judging
+ * values is ours alone. */
 static cfg_opt_t *
-make_options(struct reader *r, enum setting_scope scope, cfg_opt_t *sections)
+make_options(struct reader *r, enum config_text_met where,
+    cfg_opt_t *sections)
 {
-	cfg_opt_t *opts = arena_array(&r->arena, settings_count + 2,
-	    sizeof(*opts));
-	cfg_opt_t end = CFG_END();
-	size_t n = 0;
+	enum setting_scope scope = where == CONFIG_TEXT_SECTION ?
+	    SETTING_DOMAIN : SETTING_GLOBAL;
+	cfg_opt_t *opts, end = CFG_END();
+	size_t n = 2;
 
+	for (size_t i = 0; i < settings_count; i++)
+		n += (r->met_names[i] & where) != 0;
+	opts = arena_array(&r->arena, n, sizeof(*opts));
 	if (!opts)
 		return NULL;
+	n = 0;
 	for (size_t i = 0; i < settings_count; i++) {
 		cfg_opt_t opt = CFG_STR_LIST_CB(settings_table[i].name, NULL,
 		    CFGF_NODEFAULT, take_value);
 
-		if (settings_table[i].scope >= scope)
+		if ((r->met_names[i] & where) && settings_table[i].scope >= scope)
 			opts[n++] = opt;
 	}
 	if (sections) {
@@ -421,11 +429,11 @@ make_options(struct reader *r, enum setting_scope scope, cfg_opt_t *sections)
 static int
 parse(struct reader *r, const char *clean)
 {
-	cfg_opt_t *opts = make_options(r, SETTING_DOMAIN, NULL);
+	cfg_opt_t *opts = make_options(r, CONFIG_TEXT_SECTION, NULL);
 	cfg_t *cfg = NULL;
 	int result = -1;
 
-	opts = opts ? make_options(r, SETTING_GLOBAL, opts) : NULL;
+	opts = opts ? make_options(r, CONFIG_TEXT_OPEN, opts) : NULL;
 	r->seen_global = arena_array(&r->arena, settings_count, sizeof(size_t));
 	r->seen_section = arena_array(&r->arena, settings_count, sizeof(size_t));
 	if (opts && r->seen_global && r->seen_section)
@@ -483,7 +491,9 @@ load(const char *name, struct str text, struct config *c,
 	buf_init(&clean, 3 * CONFIG_FILE_MAX);
 	buf_init(&why, CONFIG_WHY_MAX);
 
-	if (config_text_clean(text, &clean, &r->section_lines, &line, &why) < 0)
+	r->met_names = mem_zalloc(settings_count, 1);
+	if (config_text_clean(text, &clean, &r->section_lines, r->met_names,
+	    &line, &why) < 0)
 		problem(r, line, "%s", why.p);
 	else if (parse(r, clean.p) == 0)
 		build(r);
@@ -504,6 +514,7 @@ load(const char *name, struct str text, struct config *c,
 	buf_release(&r->problems);
 	buf_release(&r->section_lines);
 	arena_release(&r->arena);
+	free(r->met_names);
 	free(r);
 	return result;
 }

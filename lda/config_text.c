@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "lda/settings.h"
+
 enum last {
 	LAST_NOTHING,
 	LAST_WORD,	/* bare or quoted */
@@ -21,8 +23,24 @@ struct scan {
 	size_t opened;		/* line of the list or section we are in */
 	struct buf *out;
 	struct buf *section_lines;
+	unsigned char *met;
+	struct str word;	/* the last one */
 	struct buf *why;
 };
+
+/* A name of a setting and its `='. */
+static void
+meet(struct scan *s)
+{
+	for (size_t i = 0; i < settings_count; i++)
+		/* The first letter spares most of the lengths. */
+		if (s->word.n > 0 && s->word.p[0] == settings_table[i].name[0] &&
+		    str_eq(s->word, str_of(settings_table[i].name))) {
+			s->met[i] |= s->in_section ? CONFIG_TEXT_SECTION :
+			    CONFIG_TEXT_OPEN;
+			return;
+		}
+}
 
 static int
 wrong(struct scan *s, const char *what)
@@ -89,12 +107,14 @@ static int
 quoted(struct scan *s)
 {
 	char quote = peek(s, 0);
+	size_t begin = s->at + 1;
 
 	copy(s, 1);
 	while (s->at < s->text.n && peek(s, 0) != '\n') {
 		char c = peek(s, 0), next = peek(s, 1);
 
 		if (c == quote) {
+			s->word = str_mem(s->text.p + begin, s->at - begin);
 			copy(s, 1);
 			return 0;
 		}
@@ -127,11 +147,15 @@ in_word(char c)
 static int
 word(struct scan *s)
 {
+	size_t begin = s->at;
+
 	while (in_word(peek(s, 0))) {
 		if (peek(s, 0) == '$' && peek(s, 1) == '{')
 			return environment(s);
-		copy(s, 1);
+		s->at++;
 	}
+	s->word = str_mem(s->text.p + begin, s->at - begin);
+	(void)buf_adds(s->out, s->word);
 	return 0;
 }
 
@@ -187,6 +211,13 @@ sign(struct scan *s)
 	case '}':
 		return close_brace(s);
 	case '=':
+		if (s->in_list) {
+			(void)buf_addf(s->why, "a `=' stands in the list that "
+			    "begins in line %zu; its `}' is missing", s->opened);
+			return -1;
+		}
+		if (s->last == LAST_WORD)
+			meet(s);
 		s->last = LAST_EQUAL;
 		copy(s, 1);
 		return 0;
@@ -260,13 +291,14 @@ scan(struct scan *s)
 
 int
 config_text_clean(struct str text, struct buf *out, struct buf *section_lines,
-    size_t *line_r, struct buf *why)
+    unsigned char *met, size_t *line_r, struct buf *why)
 {
 	struct scan s = {
 		.text = text,
 		.line = 1,
 		.out = out,
 		.section_lines = section_lines,
+		.met = met,
 		.why = why,
 	};
 

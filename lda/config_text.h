@@ -19,13 +19,19 @@
 /* Stands for the only item of `{}`, of which libconfuse would say nothing. */
 #define CONFIG_TEXT_EMPTY "\001"
 
+/* Where a setting was met, a bit each: libconfuse copies every option that it
+ * is offered, so it is offered those of the file only. */
+enum config_text_met { CONFIG_TEXT_OPEN = 1, CONFIG_TEXT_SECTION = 2 };
+
 /*
- * Fills `out` with the text as libconfuse is to see it, line for line, and
- * `section_lines` with a size_t for each section, the line where it begins.
+ * Fills `out` with the text as libconfuse is to see it, line for line;
+ * `section_lines` with a size_t for each section, the line where it begins;
+ * and `met`, settings_count bytes long, with enum config_text_met.
  * On failure -1, *line_r is where, and `why` what is wrong and what would be
  * right.
  */
 int config_text_clean(struct str text, struct buf *out,
-    struct buf *section_lines, size_t *line_r, struct buf *why);
+    struct buf *section_lines, unsigned char *met, size_t *line_r,
+    struct buf *why);
 
 #endif

@@ -8,6 +8,7 @@
 
 /* What a message shows of a wrong value. */
 #define SHOWN_MAX 60
+#define REASON_MAX 256
 /* A default with its items. */
 #define PRESET_MAX 128
 #define PRESET_ITEMS 8
@@ -177,6 +178,18 @@ parse_boolean(const char *value, bool *value_r)
 	return -1;
 }
 
+/* "`VALUE': what is wrong", when something is. */
+static int
+explain(const char *value, int result, struct buf *reason, struct buf *why)
+{
+	if (result < 0) {
+		add_shown(value, why);
+		SAY(why, ": %s", reason->p);
+	}
+	buf_release(reason);
+	return result;
+}
+
 /* One string, by itself or in a list. */
 static int
 check_string(const struct setting *row, const char *value, struct buf *why)
@@ -186,7 +199,9 @@ check_string(const struct setting *row, const char *value, struct buf *why)
 	    row->type == SETTING_TEMPLATES;
 	uint64_t least = in_list ? 1 : row->least;
 	uint64_t most = in_list ? PATH_MAX - 1 : row->most;
+	struct buf reason;
 
+	buf_init(&reason, REASON_MAX);
 	for (size_t i = 0; i < v.n; i++)
 		if (ascii_iscntrl(v.p[i])) {
 			SAY(why, "a control character (code %d) stands in it",
@@ -213,23 +228,11 @@ check_string(const struct setting *row, const char *value, struct buf *why)
 		enum template_home h = row->offset ==
 		    offsetof(struct settings, home) ?
 		    TEMPLATE_NO_HOME : TEMPLATE_HOME;
-		size_t before = why->n;
-
-		add_shown(value, why);
-		SAY(why, ": ");
-		if (template_check(value, h, why) < 0)
-			return -1;
-		buf_cut(why, before);
+		return explain(value, template_check(value, h, &reason),
+		    &reason, why);
 	}
-	if (row->check) {
-		size_t before = why->n;
-
-		add_shown(value, why);
-		SAY(why, ": ");
-		if (row->check(value, why) < 0)
-			return -1;
-		buf_cut(why, before);
-	}
+	if (row->check)
+		return explain(value, row->check(value, &reason), &reason, why);
 	return 0;
 }
 

@@ -25,7 +25,8 @@ template_check(const char *text, enum template_home home, struct buf *why)
 {
 	struct str t = str_of(text);
 
-	if (t.n == 0 || (t.p[0] != '/' && !str_starts(t, STR("%h"))))
+	if (t.n == 0 || (t.p[0] != '/' &&
+	    !(home == TEMPLATE_HOME && str_starts(t, STR("%h")))))
 		return complain(why, home == TEMPLATE_HOME ?
 		    "an absolute path, or one that begins with %h, is wanted" :
 		    "an absolute path is wanted");
