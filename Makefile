@@ -142,6 +142,16 @@ $(BIN): $(LIB_LDA) $(LIB_FILTERS) $(LIB_STORE) $(LIB_BASE)
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $(filter %_main.o,$^) $(LINK_LDA)
 
+# A module carries its own copy of the floor and nothing else of ours; its
+# struct arguments belong to the program (store/directory/module.h).
+MODLIBS_idn := -lidn2 -lunistring
+MODLIBS_sqlite := -lsqlite3
+MODLIBS_pgsql := -lpq
+$(MODULES): $(B)/modules/directory_%.so: $(B)/store/directory/mod_%.o $(LIB_BASE)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,--exclude-libs,ALL -o $@ $^ $(MODLIBS_$*)
+
 # --- tests -----------------------------------------------------------------
 
 # tests/unit/LAYER/*.c links LAYER and those below it, nothing above.
@@ -161,7 +171,7 @@ $(eval $(call unit_link,store,$(LIB_STORE) $(LIB_BASE),STORE))
 $(eval $(call unit_link,filters,$(LIB_FILTERS) $(LIB_BASE),FILTERS))
 $(eval $(call unit_link,lda,$(LIB_LDA) $(LIB_FILTERS) $(LIB_STORE) $(LIB_BASE),LDA))
 
-unit: $(UNIT)
+unit: $(UNIT) $(MODULES)
 	$(Q)tests/run-unit $(UNIT)
 
 # What is tested by programs as a whole: tests/integration and its sisters,

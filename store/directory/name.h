@@ -10,11 +10,11 @@
  *
  * Refused: empty; NUL and control characters, space; `/`; a first character
  * `.`, `-` or `~`; "." and ".."; the end ".lock" (a dotlock of another user's
- * mbox), the names tmp, new and cur; a local part over 64 bytes (RFC 5321
- * section 4.5.3.1.1), a domain over 255, a label over 63; what is not UTF-8;
- * in a domain anything but letters, digits, hyphens and dots (and `_`).
- * `%`, `$`, `*` and the like are ordinary characters: names are never
- * expanded, only put in.
+ * mbox), the names tmp, new and cur; a local part over 128 bytes (RFC 5321
+ * section 4.5.3.1.1 wants 64 taken; VERP and SRS make longer ones), a domain
+ * over 255, a label over 63; what is not UTF-8; in a local part `%`, quotes
+ * and what would need them; in a domain anything but letters, digits, hyphens
+ * and dots (and `_`).
  *
  * Non-ASCII names need libidn2 and libunistring, which lie in a module and
  * cost an ASCII name nothing.
@@ -26,7 +26,7 @@
 #include "store/base/str.h"
 #include "store/base/verdict.h"
 
-#define NAME_LOCAL_MAX 64
+#define NAME_LOCAL_MAX 128
 #define NAME_DOMAIN_MAX 255
 #define NAME_LABEL_MAX 63
 
@@ -35,14 +35,15 @@ void name_set_module_dir(const char *dir);
 /* Loads the module now: before a sandbox closes the file system. 0 or -1. */
 int name_preload(struct verdict *v);
 
-/* Canonical forms in the arena. 0, or -1 with V_BAD_ADDRESS (V_TROUBLE when
+/* Canonical forms in the arena; quotes around a local part are taken off
+ * ("fred" is fred, RFC 5321 section 4.1.2). 0, or -1 with V_BAD_ADDRESS (V_TROUBLE when
  * the module cannot be loaded: "could not ask" is never "not there"). */
 int name_local(struct str local, struct arena *a, struct str *local_r,
     struct verdict *v);
 int name_domain(struct str domain, struct arena *a, struct str *domain_r,
     struct verdict *v);
-/* LOCAL@DOMAIN, split at the last `@`; quotes around the local part are
- * taken off. An address without `@` gives an empty domain. */
+/* LOCAL@DOMAIN, split at the last `@`. An address without `@` gives an empty
+ * domain. */
 int name_address(struct str address, struct arena *a, struct str *local_r,
     struct str *domain_r, struct verdict *v);
 

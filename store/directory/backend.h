@@ -1,0 +1,15 @@
+/* The back-ends, one file each; the list is in directory.c. */
+#ifndef STORE_DIRECTORY_BACKEND_H
+#define STORE_DIRECTORY_BACKEND_H
+
+#include "store/directory/directory.h"
+
+extern const struct directory_backend backend_file;
+extern const struct directory_backend backend_fs;
+extern const struct directory_backend backend_socketmap;
+extern const struct directory_backend backend_sqlite;
+extern const struct directory_backend backend_pgsql;
+
+#define BACKEND_TIMEOUT_MS 5000
+
+#endif
