@@ -386,6 +386,10 @@ mbox_lock_take(struct mbox_lock *l, int dirfd, const char *name, int fd,
 		case BUSY:
 			break;
 		}
+		if (how->stop && how->stop())
+			return verdict_set(v, V_SHUTDOWN,
+			    "told to stop while waiting for a %s lock",
+			    words[kind]);
 		if (clock_mono_ms() >= deadline)
 			return verdict_set(v, V_BOX_BUSY,
 			    "%s lock of another program held for %lld ms",

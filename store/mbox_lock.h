@@ -51,6 +51,8 @@ struct mbox_lock_how {
 	enum dotlock_method method;
 	int64_t timeout_ms;	/* 0: one try */
 	int64_t stale_ms;
+	/* Asked between two tries: true ends the wait (V_SHUTDOWN). */
+	bool (*stop)(void);
 };
 
 struct mbox_lock {

@@ -5,7 +5,7 @@
 static int64_t stopped_us = -1;
 
 /* Not strftime: its names follow the locale. */
-static const char days[7][4] = {
+static const char day_names[7][4] = {
 	"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat",
 };
 static const char months[12][4] = {
@@ -47,14 +47,43 @@ clock_set_us(int64_t us)
 	stopped_us = us;
 }
 
+/* gmtime_r(3) would read /etc/localtime first. Days to civil date by the
+ * 400-year cycle that begins on 1 March 0000. */
+static struct tm
+utc(time_t t)
+{
+	int64_t days = t / 86400, secs = t % 86400;
+	int64_t cycle, day_of_cycle, year_of_cycle, day_of_year, month;
+	struct tm tm = { 0 };
+
+	if (secs < 0) {
+		secs += 86400;
+		days--;
+	}
+	tm.tm_hour = (int)(secs / 3600);
+	tm.tm_min = (int)(secs / 60 % 60);
+	tm.tm_sec = (int)(secs % 60);
+	tm.tm_wday = (int)(((days + 4) % 7 + 7) % 7);
+	days += 719468;		/* from 0000-03-01 to 1970-01-01 */
+	cycle = (days >= 0 ? days : days - 146096) / 146097;
+	day_of_cycle = days - cycle * 146097;
+	year_of_cycle = (day_of_cycle - day_of_cycle / 1460 +
+	    day_of_cycle / 36524 - day_of_cycle / 146096) / 365;
+	day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 -
+	    year_of_cycle / 100);
+	month = (5 * day_of_year + 2) / 153;
+	tm.tm_mday = (int)(day_of_year - (153 * month + 2) / 5 + 1);
+	tm.tm_mon = (int)(month < 10 ? month + 2 : month - 10);
+	tm.tm_year = (int)(year_of_cycle + cycle * 400 + (month >= 10) - 1900);
+	return tm;
+}
+
 void
 clock_asctime(time_t t, struct buf *out)
 {
-	struct tm tm;
+	struct tm tm = utc(t);
 
-	if (!gmtime_r(&t, &tm))
-		abort();
-	buf_addf(out, "%s %s %2d %02d:%02d:%02d %d", days[tm.tm_wday],
+	buf_addf(out, "%s %s %2d %02d:%02d:%02d %d", day_names[tm.tm_wday],
 	    months[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
 	    tm.tm_year + 1900);
 }
@@ -69,7 +98,7 @@ clock_rfc5322(time_t t, struct buf *out)
 		abort();
 	off = labs(tm.tm_gmtoff) / 60;
 	buf_addf(out, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld",
-	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+	    day_names[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
 	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
 	    tm.tm_gmtoff < 0 ? '-' : '+', off / 60, off % 60);
 }
@@ -77,10 +106,8 @@ clock_rfc5322(time_t t, struct buf *out)
 void
 clock_iso(time_t t, struct buf *out)
 {
-	struct tm tm;
+	struct tm tm = utc(t);
 
-	if (!gmtime_r(&t, &tm))
-		abort();
 	buf_addf(out, "%d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900,
 	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }

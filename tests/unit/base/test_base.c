@@ -245,6 +245,19 @@ dates_do_not_follow_the_locale(void **state)
 	buf_reset(&b);
 	clock_iso(1795226089, &b);
 	assert_string_equal(b.p, "2026-11-21T01:54:49Z");
+	/* Our own reckoning against the C library's, over 400 years. */
+	for (int64_t t = -5000000000; t < 8000000000; t += 7654321) {
+		time_t at = (time_t)t;
+		struct tm tm;
+		char want[80];
+
+		assert_non_null(gmtime_r(&at, &tm));
+		assert_true(strftime(want, sizeof(want), "%a %b %e %H:%M:%S %Y",
+		    &tm) > 0);
+		buf_reset(&b);
+		clock_asctime(at, &b);
+		assert_string_equal(b.p, want);
+	}
 	buf_release(&b);
 	clock_set_us(5000000);
 	assert_int_equal(clock_now(), 5);

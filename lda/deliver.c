@@ -1,0 +1,358 @@
+#include "lda/deliver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lda/args.h"
+#include "lda/config.h"
+#include "lda/delivery.h"
+#include "lda/envelope.h"
+#include "lda/privileges.h"
+#include "lda/report.h"
+#include "lda/resolve.h"
+#include "lda/signals.h"
+#include "lda/spool.h"
+#include "store/base/clock.h"
+#include "store/base/file.h"
+#include "store/directory/directory.h"
+
+/* One read from standard input. */
+#define READ_PIECE 65536
+/* A From_ line in front of the message; longer is none. */
+#define FROM_LINE_MAX 4096
+/* Problems of a configuration that are shown. */
+#define PROBLEMS_MAX 16384
+
+/* Everything of one run, so that there is one way out. */
+struct run {
+	struct args args;
+	struct config config;
+	bool config_loaded;
+	const char *env_sender;
+	char sender_copy[ENVELOPE_ADDRESS_MAX + 1];
+	char hostname[HOST_NAME_MAX + 1];
+	struct directory *directory;
+	struct resolver resolver;
+	struct arena arena;
+	struct resolution resolution;
+	struct envelope envelope;
+	struct spool spool;
+	struct parcel parcel;
+	struct delivery *delivery;
+	bool input_used;
+	int64_t began_ms;
+};
+
+/* --- standing on safe ground ------------------------------------------------- */
+
+/* Descriptors 0 to 2 are always something, others are not ours. */
+static bool
+tidy_descriptors(void)
+{
+	bool stdin_open = fcntl(STDIN_FILENO, F_GETFD) >= 0;
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd >= 0 && fd <= STDERR_FILENO)
+			(void)fcntl(fd, F_SETFD, 0);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
+	(void)close_range(STDERR_FILENO + 1, ~0u, 0);
+	return stdin_open;
+}
+
+static int
+set_hostname(struct run *run, struct verdict *v)
+{
+	const char *set = run->config.global.hostname;
+
+	if (set[0]) {
+		if (strlen(set) > HOST_NAME_MAX)
+			return verdict_set(v, V_CONFIG, "hostname is too long");
+		memcpy(run->hostname, set, strlen(set) + 1);
+		return 0;
+	}
+	if (gethostname(run->hostname, sizeof(run->hostname)) < 0)
+		return verdict_errno(v, errno, "gethostname");
+	run->hostname[sizeof(run->hostname) - 1] = '\0';
+	return 0;
+}
+
+/* The configuration, then never root again. */
+static int
+settle(struct run *run, struct verdict *v)
+{
+	const struct settings *s = &run->config.global;
+	struct identity id;
+	struct buf problems;
+
+	buf_init(&problems, PROBLEMS_MAX);
+	if (config_load(run->args.conf, &run->config, &problems, v) < 0) {
+		/* An administrator at the keyboard wants all of them. */
+		(void)file_write_all(STDERR_FILENO, problems.p, problems.n);
+		buf_release(&problems);
+		return -1;
+	}
+	buf_release(&problems);
+	run->config_loaded = true;
+	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, v) < 0 ||
+	    privileges_drop(&id, privileges_bound_for(s->submit), v) < 0)
+		return -1;
+	privileges_harden();
+	return set_hostname(run, v);
+}
+
+/* --- who ---------------------------------------------------------------------- */
+
+static int
+resolve(struct run *run, struct verdict *v)
+{
+	const struct settings *s = &run->config.global;
+	struct directory_settings set = {
+		.module_dir = s->module_dir,
+		.mbox_path = s->mbox_path,
+		.maildir_path = s->maildir_path,
+		.home = s->home,
+		.format = s->format == SET_FORMAT_MAILDIR ? "maildir" : "mbox",
+	};
+
+	if (directory_open(s->directory.v, s->directory.n, &set,
+	    &run->directory, v) < 0)
+		return -1;
+	run->resolver = (struct resolver){ .directory = run->directory,
+	    .delimiters = config_domain(&run->config,
+	    run->args.domain)->recipient_delimiter };
+	if (resolve_recipient(&run->resolver, run->args.local, run->args.domain,
+	    run->args.detail, &run->arena, &run->resolution) < 0) {
+		*v = run->resolution.verdict;
+		return -1;
+	}
+	return 0;
+}
+
+/* --- the message ----------------------------------------------------------------- */
+
+/* Sender: -f, else the From_ line, else $SENDER, else the null sender. A
+ * From_ line is envelope, never part of the message. */
+static int
+set_sender(struct run *run, struct str first_line, size_t *skip_r,
+    struct verdict *v)
+{
+	struct str sender = STR(""), of_line;
+
+	*skip_r = 0;
+	if (run->env_sender)
+		sender = envelope_strip(str_of(run->env_sender));
+	if (envelope_from_line(first_line, &of_line)) {
+		*skip_r = first_line.n;
+		sender = of_line;
+	}
+	if (run->args.sender)
+		sender = envelope_strip(str_of(run->args.sender));
+	/* Postfix's pipe(8) says this for the null sender. */
+	if (str_caseeq(sender, STR("MAILER-DAEMON")))
+		sender = STR("");
+	if (envelope_check(sender, v) < 0)
+		return -1;
+	memcpy(run->sender_copy, sender.p, sender.n);
+	run->envelope.sender = str_mem(run->sender_copy, sender.n);
+	return 0;
+}
+
+/* Reads until a whole first line, or as much of it as can matter, is there. */
+static int
+read_start(struct buf *start, bool *end_r, struct verdict *v)
+{
+	*end_r = false;
+	while (str_chr(buf_str(start), '\n') < 0 && start->n < FROM_LINE_MAX) {
+		ssize_t got;
+
+		if (buf_reserve(start, READ_PIECE) < 0)
+			return verdict_set(v, V_NO_MEMORY, "first line");
+		got = read(STDIN_FILENO, start->p + start->n, READ_PIECE);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return verdict_errno(v, errno, "read standard input");
+		if (got == 0) {
+			*end_r = true;
+			return 0;
+		}
+		start->n += (size_t)got;
+		start->p[start->n] = '\0';
+	}
+	return 0;
+}
+
+static int
+read_rest(struct spool *spool, struct verdict *v)
+{
+	static char piece[READ_PIECE];
+	ssize_t got;
+
+	for (;;) {
+		got = read(STDIN_FILENO, piece, sizeof(piece));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return verdict_errno(v, errno, "read standard input");
+		if (got == 0)
+			return 0;
+		if (spool_add(spool, piece, (size_t)got, v) < 0)
+			return -1;
+	}
+}
+
+static int
+read_message(struct run *run, struct verdict *v)
+{
+	struct str first;
+	struct buf start;
+	size_t skip;
+	bool end;
+	int r = -1;
+
+	buf_init(&start, FROM_LINE_MAX + READ_PIECE);
+	if (read_start(&start, &end, v) < 0)
+		goto out;
+	first = buf_str(&start);
+	if (str_chr(first, '\n') >= 0)
+		first.n = (size_t)str_chr(first, '\n') + 1;
+	if (set_sender(run, first, &skip, v) < 0 ||
+	    spool_add(&run->spool, start.p + skip, start.n - skip, v) < 0 ||
+	    (!end && read_rest(&run->spool, v) < 0))
+		goto out;
+	run->input_used = true;
+	spool_finish(&run->spool);
+	r = 0;
+out:
+	buf_release(&start);
+	return r;
+}
+
+/* An MTA that cannot get rid of the message takes that for a failure of its
+ * own and may not look at our status. */
+static void
+drain_input(void)
+{
+	static char piece[READ_PIECE];
+	ssize_t got;
+
+	do {
+		got = read(STDIN_FILENO, piece, sizeof(piece));
+	} while (got > 0 || (got < 0 && errno == EINTR));
+}
+
+/* --- all of it ---------------------------------------------------------------------- */
+
+static int
+deliver(struct run *run, struct verdict *v)
+{
+	struct agent agent = {
+		.config = &run->config,
+		.resolver = &run->resolver,
+		.hostname = run->hostname,
+		.mode = run->args.rehearsal ? DELIVERY_REHEARSAL : DELIVERY_REAL,
+		.stop = signals_pending,
+	};
+	struct addressee who = {
+		.resolution = &run->resolution,
+		.original = run->args.original,
+		.folder = run->args.folder ? str_of(run->args.folder) : STR(""),
+	};
+
+	if (parcel_init(&run->parcel, &run->spool, &run->envelope, v) < 0)
+		return -1;
+	return delivery_run(&agent, &run->parcel, &who, &run->delivery, v);
+}
+
+static int
+one_message(struct run *run, struct verdict *v)
+{
+	const struct settings *s = &run->config.global;
+	struct spool_how how = { .dir = s->spool_dir, .memory = s->spool_memory,
+	    .limit = s->message_size_limit };
+
+	if (envelope_check(run->args.original, v) < 0 || resolve(run, v) < 0)
+		return -1;
+	spool_init(&run->spool, &how);
+	if (read_message(run, v) < 0)
+		return -1;
+	signals_hold();
+	return deliver(run, v);
+}
+
+static int
+finish(struct run *run, struct verdict *v)
+{
+	struct report report = {
+		.verdict = v,
+		.local = run->args.local,
+		.domain = run->args.domain,
+		.envelope = &run->envelope,
+		.parcel = &run->parcel,
+		.resolution = &run->resolution,
+		.delivery = run->delivery,
+		.elapsed_ms = clock_mono_ms() - run->began_ms,
+		.rehearsal = run->args.rehearsal,
+		.json = run->args.json,
+	};
+	enum exit_profile profile = run->config_loaded ?
+	    run->config.global.exit_profile : EXITS_SYSEXITS;
+
+	report_say(&report);
+	delivery_close(&run->delivery);
+	if (!run->input_used)
+		drain_input();
+	return verdict_exit(v, profile);
+}
+
+int
+deliver_program(int argc, char **argv)
+{
+	/* In static memory: the spool and the report outlive no process. */
+	static struct run run;
+	struct verdict v = VERDICT_INIT;
+	bool stdin_open = tidy_descriptors();
+
+	signals_init();
+	run.began_ms = clock_mono_ms();
+	run.env_sender = getenv("SENDER");
+	arena_init(&run.arena, RESOLVE_ARENA);
+	run.spool.fd = -1;
+	(void)umask(077);
+	/* Nothing of the caller's environment has a say: not TZ, not LC_*,
+	 * not MAGIC. The strings themselves stay where they are. */
+	(void)clearenv();
+
+	if (args_parse(argc, argv, &run.args, &v) < 0) {
+		(void)file_write_all(STDERR_FILENO, args_usage,
+		    strlen(args_usage));
+		return finish(&run, &v);
+	}
+	switch (run.args.what) {
+	case ARGS_HELP:
+		return file_write_all(STDOUT_FILENO, args_usage,
+		    strlen(args_usage)) < 0 ? EX_TEMPFAIL : EX_OK;
+	case ARGS_VERSION:
+		return puts("vbox-deliver " VBOX_VERSION) < 0 ||
+		    fflush(stdout) != 0 ? EX_TEMPFAIL : EX_OK;
+	case ARGS_LMTP:
+	case ARGS_DELIVER:
+		break;
+	}
+	if (!stdin_open)
+		verdict_set(&v, V_TROUBLE, "standard input is closed");
+	else if (settle(&run, &v) == 0)
+		(void)one_message(&run, &v); /* v says how it went */
+	return finish(&run, &v);
+}

@@ -1,0 +1,89 @@
+/*
+ * One message to one recipient: every local copy and every forward, all or
+ * nothing, and one verdict. Every door (argv, LMTP) comes through here.
+ *
+ *	struct delivery *d = NULL;
+ *	delivery_open(&agent, &parcel, &addressee, &d, &v)	plan
+ *	delivery_prepare(d, wait_ms, &v)	local copies: locked or in tmp
+ *	delivery_commit(d, &v)			forwards, then the mailboxes
+ *	delivery_close(&d)
+ *
+ * delivery_prepare answers V_BOX_BUSY when a lock is not free within wait_ms;
+ * it may be called again until the caller's patience (settings.lock_timeout)
+ * ends, so that one locked mailbox holds up nobody else. delivery_run does
+ * all of it with the configured patience.
+ *
+ * The safe order: prepare every local copy; hand forwards to the MTA; commit
+ * the local copies. A failure before the last step undoes everything and
+ * answers "later".
+ */
+#ifndef LDA_DELIVERY_H
+#define LDA_DELIVERY_H
+
+#include <time.h>
+
+#include "lda/config.h"
+#include "lda/envelope.h"
+#include "lda/resolve.h"
+#include "lda/spool.h"
+#include "lda/trace.h"
+#include "store/base/arena.h"
+#include "store/base/verdict.h"
+
+enum delivery_mode {
+	DELIVERY_REAL,
+	DELIVERY_REHEARSAL,	/* -n: looks at everything, writes nothing */
+};
+
+/* What lives longer than a message. */
+struct agent {
+	const struct config *config;
+	const struct resolver *resolver;
+	const char *hostname;
+	enum delivery_mode mode;
+	/* Are we told to end? Asked while a lock is waited for. May be NULL. */
+	bool (*stop)(void);
+};
+
+/* One message, however many recipients it has. */
+struct parcel {
+	const struct spool *spool;	/* finished */
+	const struct envelope *envelope;
+	struct trace trace;		/* by parcel_init */
+	time_t when;
+	char id[32];			/* for Received and the log */
+};
+
+/* One recipient, resolved (RCPT time) before the message came. */
+struct addressee {
+	const struct resolution *resolution;	/* verdict V_OK */
+	struct str original;		/* ORCPT or as it was addressed */
+	struct str folder;		/* -m; empty: INBOX */
+};
+
+struct delivery;
+
+/* Reads the trace fields of a spooled message and gives it an id. */
+int parcel_init(struct parcel *p, const struct spool *spool,
+    const struct envelope *envelope, struct verdict *v);
+
+int delivery_open(const struct agent *agent, const struct parcel *parcel,
+    const struct addressee *addressee, struct delivery **d_r,
+    struct verdict *v);
+int delivery_prepare(struct delivery *d, int64_t wait_ms, struct verdict *v);
+int delivery_commit(struct delivery *d, struct verdict *v);
+void delivery_close(struct delivery **d);
+int delivery_run(const struct agent *agent, const struct parcel *parcel,
+    const struct addressee *addressee, struct delivery **d_r,
+    struct verdict *v);
+
+/* For the log: where it went ("mbox:/path", "maildir:/path", "forward:a@b",
+ * divided by commas), what the copies take, what was repaired on the way. */
+struct str delivery_boxes(const struct delivery *d);
+uint64_t delivery_size(const struct delivery *d);
+uint64_t delivery_repaired(const struct delivery *d);
+unsigned delivery_locks_broken(const struct delivery *d);
+/* How long the caller may go on calling delivery_prepare, in ms. */
+int64_t delivery_patience(const struct delivery *d);
+
+#endif

@@ -1,0 +1,127 @@
+#include "lda/report.h"
+
+#include <unistd.h>
+
+#include "lda/json.h"
+#include "store/base/file.h"
+
+/* The whole report; addresses and steps are cut by their own limits. */
+#define REPORT_MAX (256 * 1024)
+/* Of an address, this much is repeated to the sender. */
+#define ADDRESS_SHOWN 320
+
+/* An address of a stranger's, safe in one line of a bounce. */
+static void
+add_address(const struct report *r, struct buf *out)
+{
+	struct str parts[] = { str_sub(r->local, 0, ADDRESS_SHOWN), STR("@"),
+	    str_sub(r->domain, 0, ADDRESS_SHOWN) };
+
+	for (size_t i = 0; i < 3; i++)
+		for (size_t k = 0; k < parts[i].n; k++)
+			buf_addc(out, ascii_iscntrl(parts[i].p[k]) ? '?' :
+			    parts[i].p[k]);
+}
+
+static void
+plain(const struct report *r, struct buf *out)
+{
+	const struct verdict *v = r->verdict;
+
+	buf_addf(out, "%s <", verdict_code(v));
+	add_address(r, out);
+	buf_addf(out, "> %s\n", r->rehearsal && v->why == V_OK ?
+	    "would be delivered" : verdict_text(v));
+	if (!r->rehearsal)
+		return;
+	for (size_t i = 0; i < r->resolution->step_count; i++) {
+		const struct resolve_step *s = &r->resolution->steps[i];
+
+		buf_addf(out, "  %*s%s %.*s", (int)s->depth * 2, "", s->what,
+		    STR_ARG(s->subject));
+		if (s->result.n)
+			buf_addf(out, ": %.*s", STR_ARG(s->result));
+		buf_addc(out, '\n');
+	}
+	if (r->delivery) {
+		struct str rest = delivery_boxes(r->delivery), box;
+
+		while (rest.n && str_split(&rest, ',', &box))
+			buf_addf(out, "  to %.*s\n", STR_ARG(box));
+	}
+	if (v->why != V_OK && v->detail[0])
+		buf_addf(out, "  because %s\n", v->detail);
+}
+
+static void
+json(const struct report *r, struct buf *out)
+{
+	const struct verdict *v = r->verdict;
+	struct buf address;
+
+	buf_init(&address, 4 * ADDRESS_SHOWN);
+	add_address(r, &address);
+	buf_addc(out, '{');
+	json_member(out, "recipient", buf_str(&address));
+	json_member(out, "verdict", str_of(verdict_word(v)));
+	json_name(out, "reply");
+	buf_addf(out, "%d", verdict_reply(v));
+	json_member(out, "code", str_of(verdict_code(v)));
+	json_member(out, "text", str_of(verdict_text(v)));
+	json_member(out, "detail", str_of(v->detail));
+	json_member(out, "sender", r->envelope->sender);
+	json_member(out, "id", str_of(r->parcel->id));
+	json_member(out, "message_id", str_of(r->parcel->trace.msgid));
+	json_name(out, "rehearsal");
+	buf_addz(out, r->rehearsal ? "true" : "false");
+	json_name(out, "boxes");
+	buf_addc(out, '[');
+	if (r->delivery) {
+		struct str rest = delivery_boxes(r->delivery), box;
+
+		for (bool first = true; rest.n && str_split(&rest, ',', &box);
+		    first = false) {
+			if (!first)
+				buf_addc(out, ',');
+			json_string(out, box);
+		}
+	}
+	buf_addc(out, ']');
+	json_name(out, "steps");
+	buf_addc(out, '[');
+	for (size_t i = 0; i < r->resolution->step_count; i++) {
+		const struct resolve_step *s = &r->resolution->steps[i];
+
+		buf_addz(out, i ? ",{" : "{");
+		json_member(out, "what", str_of(s->what));
+		json_member(out, "subject", s->subject);
+		json_member(out, "result", s->result);
+		json_name(out, "depth");
+		buf_addf(out, "%u}", s->depth);
+	}
+	buf_addz(out, "]}\n");
+	buf_release(&address);
+}
+
+void
+report_say(const struct report *r)
+{
+	struct buf out;
+
+	if (r->verdict->why == V_OK && !r->rehearsal && !r->json)
+		return;
+	buf_init(&out, REPORT_MAX);
+	if (r->json)
+		json(r, &out);
+	else
+		plain(r, &out);
+	/* A closed output changes nothing about the delivery. */
+	(void)file_write_all(STDOUT_FILENO, out.p, out.n);
+	buf_release(&out);
+	if (r->verdict->why != V_OK && !r->rehearsal && isatty(STDERR_FILENO)) {
+		buf_init(&out, VERDICT_DETAIL + 32);
+		buf_addf(&out, "vbox-deliver: %s\n", r->verdict->detail);
+		(void)file_write_all(STDERR_FILENO, out.p, out.n);
+		buf_release(&out);
+	}
+}
