@@ -1,0 +1,635 @@
+/* Mailboxes: what is stored, what is repaired, what is refused. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <dirent.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "store/base/buf.h"
+#include "store/base/file.h"
+#include "store/folder.h"
+#include "store/mailbox.h"
+
+static char root[64];
+
+static int
+setup(void **state)
+{
+	(void)state;
+	strcpy(root, "/tmp/vbox-mailbox-XXXXXX");
+	return mkdtemp(root) ? 0 : -1;
+}
+
+static void
+remove_tree(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	char name[600];
+
+	while (d && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		(void)snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
+		if (unlink(name) < 0)
+			remove_tree(name);
+	}
+	if (d)
+		closedir(d);
+	(void)rmdir(path);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	remove_tree(root);
+	return 0;
+}
+
+static struct mailbox_spec
+spec_of(enum mailbox_format format, const char *path)
+{
+	return (struct mailbox_spec){ .format = format,
+	    .variant = CONTENT_MBOXRD, .root = root, .path = path,
+	    .make = MAILBOX_MAY_MAKE, .dir_mode = 0700, .file_mode = 0600,
+	    .lock = { .order = { MBOX_LOCK_FCNTL, MBOX_LOCK_DOTLOCK },
+	    .stale_ms = 300000 }, .hostname = "host.test" };
+}
+
+static const char message[] = "Subject: x\n\nbody\n";
+#define COPY "From a@b  Sat Nov 21 01:54:49 2026\nSubject: x\n\nbody\n\n"
+
+static int
+deliver_bytes(const struct mailbox_spec *spec, struct str bytes, size_t body,
+    struct verdict *v)
+{
+	struct source src = { .mem = bytes.p, .fd = -1, .n = bytes.n };
+	struct content c = { .sender = STR("a@b"), .when = 1795226089,
+	    .message = &src, .body = body };
+
+	*v = VERDICT_INIT;
+	return mailbox_deliver(spec, &c, v);
+}
+
+static int
+deliver(const struct mailbox_spec *spec, struct verdict *v)
+{
+	return deliver_bytes(spec, str_of(message), 12, v);
+}
+
+static void
+path_of(const char *path, char *out, size_t size)
+{
+	assert_true((size_t)snprintf(out, size, "%s/%s", root, path) < size);
+}
+
+static void
+put_file(const char *path, const char *text)
+{
+	char full[600];
+	int fd;
+
+	path_of(path, full, sizeof(full));
+	fd = open(full, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, text, strlen(text)), 0);
+	close(fd);
+}
+
+static struct buf
+get_file(const char *path)
+{
+	char full[600];
+	struct buf b;
+	int fd;
+
+	buf_init(&b, 10000000);
+	path_of(path, full, sizeof(full));
+	fd = open(full, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(file_read_whole(fd, &b), 0);
+	close(fd);
+	return b;
+}
+
+static void
+assert_file(const char *path, const char *want)
+{
+	struct buf b = get_file(path);
+
+	assert_string_equal(b.p, want);
+	buf_release(&b);
+}
+
+static void
+mbox_is_made_and_grows(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "d.test/fred");
+	struct verdict v;
+	struct stat st;
+	char full[600];
+
+	(void)state;
+	assert_int_equal(deliver(&s, &v), 0);
+	assert_int_equal(deliver(&s, &v), 0);
+	assert_file("d.test/fred", COPY COPY);
+	path_of("d.test/fred", full, sizeof(full));
+	assert_int_equal(stat(full, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	path_of("d.test", full, sizeof(full));
+	assert_int_equal(stat(full, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	s.make = MAILBOX_MUST_EXIST;
+	s.path = "d.test/joe";
+	assert_int_equal(deliver(&s, &v), -1);
+	assert_int_equal(verdict_kind(&v), VERDICT_LATER);
+}
+
+/* A lost final line end would glue our From_ line to the last mail. */
+static void
+mbox_end_is_mended(void **state)
+{
+	static const struct {
+		const char *path, *old, *want;
+	} cases[] = {
+		{ "a", "From x\n\nold\n\n", "From x\n\nold\n\n" COPY },
+		{ "b", "From x\n\nold\n", "From x\n\nold\n\n" COPY },
+		{ "c", "From x\n\nold", "From x\n\nold\n\n" COPY },
+		{ "d", "\n", "\n" COPY },
+		{ "e", "x", "x\n\n" COPY },
+	};
+	struct verdict v;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct mailbox_spec s = spec_of(MAILBOX_MBOX, cases[i].path);
+
+		put_file(cases[i].path, cases[i].old);
+		assert_int_equal(deliver(&s, &v), 0);
+		assert_file(cases[i].path, cases[i].want);
+	}
+}
+
+/* --- torn tails ------------------------------------------------------------ */
+
+#define LONG 20000
+
+/* A long message of lines, in the spool's form. */
+static struct str
+long_message(void)
+{
+	static char text[LONG];
+	size_t n = (size_t)snprintf(text, sizeof(text), "Subject: x\n\n");
+
+	for (int i = 0; n + 40 < sizeof(text); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "line %d of some text\n", i);
+	return str_mem(text, n);
+}
+
+/* Leaves the mbox as a kill after `keep` bytes of the append would: the
+ * record set, the tail short. */
+static void
+tear(const struct mailbox_spec *s, struct str bytes, const char *old,
+    uint64_t keep)
+{
+	struct source src = { .mem = bytes.p, .fd = -1, .n = bytes.n };
+	struct content c = { .sender = STR("a@b"), .when = 1795226089,
+	    .message = &src, .body = 12 };
+	char full[600];
+	pid_t pid;
+	int status;
+
+	path_of(s->path, full, sizeof(full));
+	(void)unlink(full);
+	put_file(s->path, old);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct verdict v = VERDICT_INIT;
+		struct mailbox *mb = NULL;
+
+		if (mailbox_open(s, &c, &mb, &v) < 0 ||
+		    mailbox_publish(mb, &v) < 0)
+			_exit(1);
+		_exit(0);	/* dies with the record set */
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(truncate(full, (off_t)(strlen(old) + keep)), 0);
+}
+
+static void
+torn_tail_is_cut(void **state)
+{
+	static const enum undo_place places[] = { UNDO_AUTO, UNDO_FILE };
+	static const char old[] = "From x  Sat Nov 21 01:54:49 2026\n\nold\n\n";
+	struct str bytes = long_message();
+	struct verdict v;
+
+	(void)state;
+	for (size_t p = 0; p < 2; p++) {
+		struct mailbox_spec s = spec_of(MAILBOX_MBOX, "torn");
+
+		s.undo = places[p];
+		for (uint64_t keep = 3; keep < bytes.n; keep += 97) {
+			struct buf b;
+
+			tear(&s, bytes, old, keep);
+			assert_int_equal(deliver(&s, &v), 0);
+			b = get_file("torn");
+			if (!str_eq(buf_str(&b), STR("From x  Sat Nov 21 01:54:49 "
+			    "2026\n\nold\n\n" COPY)))
+				fail_msg("torn after %d, %d bytes left",
+				    (int)keep, (int)b.n);
+			buf_release(&b);
+		}
+	}
+}
+
+/* What another program wrote behind the torn tail stays, to the byte. */
+static void
+foreign_bytes_survive(void **state)
+{
+	static const char old[] = "From x  Sat Nov 21 01:54:49 2026\n\nold\n\n";
+	static const char foreign[] =
+	    "From joe@x  Sat Nov 21 02:54:49 2026\nSubject: y\n\nforeign\n\n";
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "torn");
+	struct str bytes = long_message();
+	struct verdict v;
+
+	(void)state;
+	for (uint64_t keep = 3; keep < bytes.n; keep += 271) {
+		struct buf b;
+
+		tear(&s, bytes, old, keep);
+		put_file("torn", foreign);
+		assert_int_equal(deliver(&s, &v), 0);
+		b = get_file("torn");
+		assert_true(str_starts(buf_str(&b), str_of(old)));
+		assert_true(str_find(buf_str(&b), str_of(foreign)) > 0);
+		assert_true(str_ends(buf_str(&b), STR("\n" COPY)));
+		buf_release(&b);
+	}
+}
+
+/* Another program rewrote the box after a crash of ours: what lies where our
+ * message began is its business. */
+static void
+rewritten_box_is_left_alone(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "torn");
+	struct str bytes = long_message();
+	char mail[3000], full[600];
+	struct verdict v;
+	struct buf b;
+	size_t n;
+
+	(void)state;
+	tear(&s, bytes, "From x  Sat Nov 21 01:54:49 2026\n\nold\n\n", 9000);
+	path_of("torn", full, sizeof(full));
+	assert_int_equal(truncate(full, 0), 0);
+	n = (size_t)snprintf(mail, sizeof(mail),
+	    "From y  Sat Nov 21 01:54:49 2026\n\n");
+	while (n < 2500)
+		n += (size_t)snprintf(mail + n, sizeof(mail) - n, "new text\n");
+	put_file("torn", mail);
+	assert_int_equal(deliver(&s, &v), 0);
+	b = get_file("torn");
+	assert_true(str_starts(buf_str(&b), str_of(mail)));
+	assert_true(str_ends(buf_str(&b), STR("\n\n" COPY)));
+	buf_release(&b);
+}
+
+/* --- locks -------------------------------------------------------------------- */
+
+static void
+dead_locks_are_broken_and_living_ones_not(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "fred");
+	struct verdict v;
+	char text[40], full[600];
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	int status;
+	pid_t dead = fork();
+
+	(void)state;
+	assert_true(dead >= 0);
+	if (dead == 0)
+		_exit(0);
+	assert_int_equal(waitpid(dead, &status, 0), dead);
+	path_of("fred.lock", full, sizeof(full));
+
+	(void)snprintf(text, sizeof(text), "%d\n", (int)dead);
+	put_file("fred.lock", text);
+	assert_int_equal(deliver(&s, &v), 0);
+	assert_int_equal(access(full, F_OK), -1);
+
+	/* Alive and made in its lifetime: the parent of this test. */
+	(void)snprintf(text, sizeof(text), "%d", (int)getppid());
+	put_file("fred.lock", text);
+	assert_int_equal(deliver(&s, &v), -1);
+	assert_int_equal(v.why, V_BOX_BUSY);
+	assert_int_equal(access(full, F_OK), 0);
+
+	/* The same pid, but older than that process: used again. */
+	assert_int_equal(utimensat(AT_FDCWD, full, old, 0), 0);
+	assert_int_equal(deliver(&s, &v), 0);
+
+	/* Nobody's: by age. */
+	put_file("fred.lock", "");
+	assert_int_equal(deliver(&s, &v), -1);
+	assert_int_equal(v.why, V_BOX_BUSY);
+	assert_int_equal(utimensat(AT_FDCWD, full, old, 0), 0);
+	assert_int_equal(deliver(&s, &v), 0);
+
+	/* Another host's, longer than liblockfile's buffer. */
+	put_file("fred.lock", "1:a-host-with-a-very-long-name.example");
+	assert_int_equal(deliver(&s, &v), -1);
+	assert_int_equal(utimensat(AT_FDCWD, full, old, 0), 0);
+	assert_int_equal(deliver(&s, &v), 0);
+
+	/* No dotlock at all. */
+	assert_int_equal(mkdir(full, 0700), 0);
+	assert_int_equal(utimensat(AT_FDCWD, full, old, 0), 0);
+	assert_int_equal(deliver(&s, &v), -1);
+	assert_int_equal(v.why, V_BOX_BUSY);
+	assert_int_equal(rmdir(full), 0);
+}
+
+static void
+liblockfile_serves_too(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "fred");
+	struct verdict v;
+	char full[600];
+
+	(void)state;
+	s.lock.method = DOTLOCK_LIBLOCKFILE;
+	assert_int_equal(deliver(&s, &v), 0);
+	assert_file("fred", COPY);
+	path_of("fred.lock", full, sizeof(full));
+	assert_int_equal(access(full, F_OK), -1);
+	put_file("fred.lock", "1\n");
+	assert_int_equal(deliver(&s, &v), -1);
+	assert_int_equal(v.why, V_BOX_BUSY);
+	assert_file("fred.lock", "1\n");
+}
+
+/* A classic fcntl lock of another program excludes us, and nothing of ours
+ * is left behind while we wait. */
+static void
+fcntl_of_others_is_respected(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "fred");
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int ready[2], end[2], status;
+	struct verdict v;
+	char full[600], byte;
+	pid_t pid;
+
+	(void)state;
+	put_file("fred", "");
+	path_of("fred", full, sizeof(full));
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(end), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd = open(full, O_RDWR);
+
+		close(end[1]);
+		if (fcntl(fd, F_SETLK, &fl) < 0)
+			_exit(1);
+		if (write(ready[1], "x", 1) != 1 || read(end[0], &byte, 1) != 0)
+			_exit(1);
+		_exit(0);
+	}
+	close(end[0]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	for (int reverse = 0; reverse < 2; reverse++) {
+		s.lock.order[reverse] = MBOX_LOCK_FCNTL;
+		s.lock.order[!reverse] = MBOX_LOCK_DOTLOCK;
+		s.lock.timeout_ms = 20;
+		assert_int_equal(deliver(&s, &v), -1);
+		assert_int_equal(v.why, V_BOX_BUSY);
+		path_of("fred.lock", full, sizeof(full));
+		assert_int_equal(access(full, F_OK), -1);
+	}
+	close(end[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(deliver(&s, &v), 0);
+	assert_file("fred", COPY);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+/* --- in its place (M10) --------------------------------------------------------- */
+
+static void
+what_is_no_box_is_not_written(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "d/box");
+	char full[600], other[600];
+	struct verdict v;
+	struct buf b;
+
+	(void)state;
+	path_of("d", full, sizeof(full));
+	assert_int_equal(mkdir(full, 0700), 0);
+	put_file("target", "untouched");
+	path_of("d/box", full, sizeof(full));
+	path_of("target", other, sizeof(other));
+
+	for (int kind = 0; kind < 8; kind++) {
+		switch (kind) {
+		case 0:
+			assert_int_equal(symlink(other, full), 0);
+			break;
+		case 1:
+			assert_int_equal(symlink("nowhere", full), 0);
+			break;
+		case 2:
+			assert_int_equal(link(other, full), 0);
+			break;
+		case 3:
+			assert_int_equal(mkfifo(full, 0600), 0);
+			break;
+		case 4:
+			assert_int_equal(mkdir(full, 0700), 0);
+			break;
+		case 5:
+			put_file("d/box", "");
+			assert_int_equal(chmod(full, 0666), 0);
+			break;
+		case 6:	/* the parent is everybody's */
+			put_file("d/box", "");
+			path_of("d", full, sizeof(full));
+			assert_int_equal(chmod(full, 0777), 0);
+			break;
+		case 7:	/* or its group's */
+			put_file("d/box", "");
+			assert_int_equal(chmod(full, 0770), 0);
+			break;
+		default:
+			break;
+		}
+		if (deliver(&s, &v) == 0 || v.why != V_BOX_UNSAFE)
+			fail_msg("kind %d: %s %s", kind, verdict_word(&v),
+			    v.detail);
+		if (kind < 6 && unlink(full) < 0)
+			assert_int_equal(rmdir(full), 0);
+		if (kind == 6)
+			assert_int_equal(chmod(full, 0700), 0);
+	}
+	b = get_file("target");
+	assert_string_equal(b.p, "untouched");
+	buf_release(&b);
+	s.trust = MAILBOX_TRUST_GROUP;
+	assert_int_equal(deliver(&s, &v), 0);
+}
+
+/* --- Maildir ----------------------------------------------------------------------- */
+
+static unsigned
+count_in(const char *path, char *last, size_t size)
+{
+	char full[600];
+	DIR *d;
+	struct dirent *e;
+	unsigned n = 0;
+
+	path_of(path, full, sizeof(full));
+	d = opendir(full);
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.') {
+			n++;
+			(void)snprintf(last, size, "%s", e->d_name);
+		}
+	closedir(d);
+	return n;
+}
+
+static void
+maildir_gets_a_whole_message(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MAILDIR, "d/fred/Maildir");
+	char name[300], path[700];
+	struct verdict v;
+
+	(void)state;
+	assert_int_equal(deliver(&s, &v), 0);
+	assert_int_equal(count_in("d/fred/Maildir/new", name, sizeof(name)), 1);
+	assert_non_null(strstr(name, ".host.test,S=17,W=20"));
+	(void)snprintf(path, sizeof(path), "d/fred/Maildir/new/%s", name);
+	assert_file(path, message);
+	assert_int_equal(count_in("d/fred/Maildir/tmp", name, sizeof(name)), 0);
+	assert_int_equal(count_in("d/fred/Maildir/cur", name, sizeof(name)), 0);
+	s.folder = ".Sent";
+	s.flags = MAILBOX_SEEN | MAILBOX_FLAGGED;
+	assert_int_equal(deliver(&s, &v), 0);
+	assert_int_equal(count_in("d/fred/Maildir/.Sent/cur", name,
+	    sizeof(name)), 1);
+	assert_true(str_ends(str_of(name), STR(":2,FS")));
+	assert_file("d/fred/Maildir/.Sent/maildirfolder", "");
+}
+
+static void
+maildir_follows_no_link(void **state)
+{
+	static const char *const parts[] = { "tmp", "new" };
+	struct mailbox_spec s = spec_of(MAILBOX_MAILDIR, "fred");
+	char full[600], name[300];
+	struct verdict v;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		path_of("fred", full, sizeof(full));
+		remove_tree(full);
+		assert_int_equal(mkdir(full, 0700), 0);
+		path_of("elsewhere", full, sizeof(full));
+		(void)mkdir(full, 0700);
+		(void)snprintf(full, sizeof(full), "%s/fred/%s", root, parts[i]);
+		assert_int_equal(symlink("../elsewhere", full), 0);
+		assert_int_equal(deliver(&s, &v), -1);
+		assert_int_equal(v.why, V_BOX_UNSAFE);
+		assert_int_equal(count_in("elsewhere", name, sizeof(name)), 0);
+	}
+}
+
+static void
+folders_have_names_as_dovecot_reads_them(void **state)
+{
+	static const struct {
+		enum mailbox_format format;
+		const char *name, *want;	/* NULL: refused */
+	} cases[] = {
+		{ MAILBOX_MAILDIR, "Work", ".Work" },
+		{ MAILBOX_MAILDIR, "Work/2026", ".Work.2026" },
+		{ MAILBOX_MAILDIR, "INBOX.Work", ".Work" },
+		{ MAILBOX_MAILDIR, "Entw\xc3\xbcrfe & mehr", ".Entw&APw-rfe &- mehr" },
+		{ MAILBOX_MAILDIR, "\xe5\x8f\xb0\xe5\x8c\x97", ".&U,BTFw-" },
+		{ MAILBOX_MBOX, "Work/2026", "Work/2026" },
+		{ MAILBOX_MBOX, "a.b", "a.b" },
+		{ MAILBOX_MBOX, "INBOX/x", "x" },
+		{ MAILBOX_MBOX, "\xf0\x9f\x98\x80", "&2D3eAA-" },
+		{ MAILBOX_MBOX, "../x", NULL }, { MAILBOX_MBOX, "a/../b", NULL },
+		{ MAILBOX_MBOX, "/etc/passwd", NULL }, { MAILBOX_MBOX, "a//b", NULL },
+		{ MAILBOX_MBOX, "a/", NULL }, { MAILBOX_MBOX, ".hidden", NULL },
+		{ MAILBOX_MBOX, "x.lock", NULL }, { MAILBOX_MBOX, "", NULL },
+		{ MAILBOX_MBOX, "a\nb", NULL }, { MAILBOX_MBOX, "\xff", NULL },
+		{ MAILBOX_MBOX, "~root", NULL }, { MAILBOX_MAILDIR, "a..b", NULL },
+		{ MAILBOX_MAILDIR, "..", NULL }, { MAILBOX_MAILDIR, "a/../b", NULL },
+	};
+	struct verdict v = VERDICT_INIT;
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1000);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int r = folder_path(cases[i].format, str_of(cases[i].name), &out,
+		    &v);
+
+		if (cases[i].want ? r != 0 || strcmp(out.p, cases[i].want) != 0 :
+		    r == 0)
+			fail_msg("%s: %s", cases[i].name, r ? v.detail : out.p);
+	}
+	assert_true(folder_is_inbox(STR("inBox")));
+	buf_release(&out);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define WITH_ROOT(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		WITH_ROOT(mbox_is_made_and_grows),
+		WITH_ROOT(mbox_end_is_mended),
+		WITH_ROOT(torn_tail_is_cut),
+		WITH_ROOT(foreign_bytes_survive),
+		WITH_ROOT(rewritten_box_is_left_alone),
+		WITH_ROOT(dead_locks_are_broken_and_living_ones_not),
+		WITH_ROOT(liblockfile_serves_too),
+		WITH_ROOT(fcntl_of_others_is_respected),
+		WITH_ROOT(what_is_no_box_is_not_written),
+		WITH_ROOT(maildir_gets_a_whole_message),
+		WITH_ROOT(maildir_follows_no_link),
+		WITH_ROOT(folders_have_names_as_dovecot_reads_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
