@@ -26,7 +26,7 @@ engine_errors_release(struct engine_errors *e)
 	e->count = 0;
 }
 
-static void
+static void __attribute__((format(printf, 6, 0)))
 add(struct engine_errors *e, struct str script, unsigned line, unsigned column,
     bool warning, const char *fmt, va_list ap)
 {

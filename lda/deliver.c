@@ -14,6 +14,7 @@
 #include "lda/config.h"
 #include "lda/delivery.h"
 #include "lda/envelope.h"
+#include "lda/log.h"
 #include "lda/privileges.h"
 #include "lda/report.h"
 #include "lda/resolve.h"
@@ -104,6 +105,7 @@ settle(struct run *run, struct verdict *v)
 	}
 	buf_release(&problems);
 	run->config_loaded = true;
+	log_open("vbox-deliver", s);
 	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, v) < 0 ||
 	    privileges_drop(&id, privileges_bound_for(s->submit), v) < 0)
 		return -1;
@@ -282,6 +284,11 @@ one_message(struct run *run, struct verdict *v)
 	struct spool_how how = { .dir = s->spool_dir, .memory = s->spool_memory,
 	    .limit = s->message_size_limit };
 
+	size_t none;
+
+	/* A refusal before the message is read should name the sender. */
+	if (run->args.sender && set_sender(run, STR(""), &none, v) < 0)
+		return -1;
 	if (envelope_check(run->args.original, v) < 0 || resolve(run, v) < 0)
 		return -1;
 	spool_init(&run->spool, &how);
@@ -310,6 +317,7 @@ finish(struct run *run, struct verdict *v)
 	    run->config.global.exit_profile : EXITS_SYSEXITS;
 
 	report_say(&report);
+	report_log(&report);
 	delivery_close(&run->delivery);
 	if (!run->input_used)
 		drain_input();

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "lda/json.h"
+#include "lda/log.h"
 #include "store/base/file.h"
 
 /* The whole report; addresses and steps are cut by their own limits. */
@@ -124,4 +125,34 @@ report_say(const struct report *r)
 		(void)file_write_all(STDERR_FILENO, out.p, out.n);
 		buf_release(&out);
 	}
+}
+
+void
+report_log(const struct report *r)
+{
+	struct log_delivery line = {
+		.msgid = str_of(r->parcel->trace.msgid),
+		.from = r->envelope->sender,
+		.size = r->parcel->spool ? r->parcel->spool->n : 0,
+		.verdict = r->verdict,
+		.delay_ms = (uint64_t)r->elapsed_ms,
+		.door = r->rehearsal ? "rehearsal" : "argv",
+	};
+	struct buf to;
+
+	buf_init(&to, 4 * ADDRESS_SHOWN);
+	add_address(r, &to);
+	line.to = buf_str(&to);
+	if (r->delivery) {
+		line.box = delivery_boxes(r->delivery);
+		if (delivery_repaired(r->delivery))
+			log_say(SET_LOG_WARNING, "cut a torn tail of %llu bytes "
+			    "of %s", (unsigned long long)
+			    delivery_repaired(r->delivery), line.box.p);
+		if (delivery_locks_broken(r->delivery))
+			log_say(SET_LOG_WARNING, "broke %u stale locks of %s",
+			    delivery_locks_broken(r->delivery), line.box.p);
+	}
+	log_delivery(&line);
+	buf_release(&to);
 }

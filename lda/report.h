@@ -29,6 +29,6 @@ struct report {
  */
 void report_say(const struct report *r);
 /* One line per recipient. */
-void report_log(const struct report *r, const struct settings *s);
+void report_log(const struct report *r);
 
 #endif

@@ -20,15 +20,14 @@ file_open_root(const char *path)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-int
-file_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+static int
+open_how(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOCTTY |
 		    (flags & O_PATH ? 0 : O_NONBLOCK)),
 		.mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-		    RESOLVE_NO_MAGICLINKS,
+		.resolve = resolve,
 	};
 	long fd;
 	int tries = 0;
@@ -40,6 +39,20 @@ file_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 	} while (fd < 0 && (errno == EINTR ||
 	    (errno == EAGAIN && ++tries < RACE_TRIES)));
 	return (int)fd;
+}
+
+int
+file_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+{
+	return open_how(dirfd, path, flags, mode, RESOLVE_BENEATH |
+	    RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+int
+file_open_inside(int dirfd, const char *path, int flags)
+{
+	return open_how(dirfd, path, flags, 0, RESOLVE_BENEATH |
+	    RESOLVE_NO_MAGICLINKS);
 }
 
 static int

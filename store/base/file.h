@@ -21,6 +21,10 @@ int file_open_root(const char *path);
 /* path below dirfd; O_CLOEXEC, O_NOCTTY and O_NONBLOCK are added, so that a FIFO
  * or a device in the place of a file blocks nobody. */
 int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
+/* The same, but links are followed as long as they stay below dirfd: for
+ * files that users and their programs arrange (ManageSieve links the active
+ * script). */
+int file_open_inside(int dirfd, const char *path, int flags);
 /*
  * Opens the directory `path` below dirfd, making what is missing of it with
  * `mode` (not cut by the umask), each new entry synced. ENOENT when `make`
