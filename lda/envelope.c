@@ -32,8 +32,9 @@ envelope_from_line(struct str line, struct str *sender_r)
 	if (!str_starts(line, STR("From ")))
 		return false;
 	rest = str_sub(line, 5, line.n);
-	while (rest.n && ascii_isblank(rest.p[0]))
-		rest = str_sub(rest, 1, rest.n);
+	/* sendmail's "From $g $d" with a null sender: "From  Sat Nov 21 ...". */
+	if (rest.n && ascii_isblank(rest.p[0]))
+		rest.n = 0;
 	for (; n < rest.n && rest.p[n] != '\n' && rest.p[n] != '\r'; n++) {
 		if (rest.p[n] == '"')
 			quoted = !quoted;

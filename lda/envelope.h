@@ -30,8 +30,8 @@ int envelope_check(struct str address, struct verdict *v);
 struct str envelope_strip(struct str text);
 /*
  * The sender in a From_ line, "From SENDER  Sat Nov ...": the word behind
- * "From ", which may be quoted. MAILER-DAEMON is the null sender. False when
- * the line is no From_ line.
+ * "From ", which may be quoted. MAILER-DAEMON is the null sender, and so is no
+ * word at all (two spaces). False when the line is no From_ line.
  */
 bool envelope_from_line(struct str line, struct str *sender_r);
 /* Splits at the last '@' that is not quoted: local (with its quotes taken
