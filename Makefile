@@ -209,7 +209,8 @@ install: all
 	    '$(DESTDIR)$(DATADIR)/{}' ';'
 	cd contrib && find . -type f -exec install -m 644 '{}' \
 	    '$(DESTDIR)$(DATADIR)/{}' ';'
-	install -m 644 contrib/vbox.conf.example $(DESTDIR)$(SYSCONFDIR)/vbox/
+	install -m 644 contrib/vbox.conf \
+	    $(DESTDIR)$(SYSCONFDIR)/vbox/vbox.conf.example
 
 clean:
 	rm -rf build
