@@ -1,0 +1,35 @@
+"""Fixtures for the tests of whole programs. See tests/harness."""
+import os
+import shutil
+
+import pytest
+
+from harness import BUILD
+from harness.site import Site, copy_programs, new_directory
+
+
+@pytest.fixture(scope="session")
+def programs():
+    assert (BUILD / "vbox-deliver").exists(), f"nothing built in {BUILD}"
+    top = new_directory("vbox-bin-")
+    yield copy_programs(top / "bin")
+    shutil.rmtree(top)
+
+
+@pytest.fixture
+def scratch():
+    """An empty directory, passable for everybody."""
+    path = new_directory()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def site(scratch, programs):
+    """A private site, with fred in d1.test (mbox) and d2.test (Maildir)."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give mailboxes to a user of their own")
+    s = Site(scratch, programs)
+    s.add("d1.test", "fred")
+    s.add("d2.test", "fred")
+    return s

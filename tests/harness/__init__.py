@@ -1,0 +1,39 @@
+"""What the tests of whole programs share: a private site, servers, readers.
+
+Everything lives in one directory of its own and ends with the test: servers
+are stopped by their pid, nobody sleeps for a guessed time (see until())."""
+import os
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+BUILD = TOP / os.environ.get("VBOX_BUILD", "build/gcc")
+ROOTS = TOP / "build" / "roots"
+SANITIZED = BUILD.name.endswith("-san")
+
+# Nobody's uid and gid: no account has them, and nobody needs one.
+UID = GID = 61234
+
+# A sanitized program is some ten times slower.
+PATIENCE = 60 if SANITIZED else 20
+
+
+def until(what, seconds=None, of="what was waited for"):
+    """Asks what() again and again until it is true; its answer."""
+    end = time.monotonic() + (seconds or PATIENCE)
+    pause = 0.001
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"{of}: not within {seconds or PATIENCE} s")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+
+
+def as_vmail():
+    """preexec_fn: becomes the user who owns the mail."""
+    os.setgroups([])
+    os.setresgid(GID, GID, GID)
+    os.setresuid(UID, UID, UID)

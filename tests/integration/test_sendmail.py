@@ -1,0 +1,203 @@
+"""A real sendmail hands over: by contrib's mailer and by that of the 2007
+recipe, whose only change is the path of the agent."""
+import re
+import shutil
+import stat
+import subprocess
+
+import pytest
+
+from harness import GID, UID, until
+from harness.mbox import body, fields, split_mbox
+from harness.sendmail import BIN, CONTRIB, Sendmail
+
+LETTER = (b"From: <anna@client.test>\r\nTo: freds:;\r\nSubject: %s\r\n"
+          b"Message-Id: <1@client.test>\r\nDate: Mon, 2 Apr 2007 10:00:00 +0000\r\n"
+          b"\r\nFrom the start\r\n.dot\r\n>From quoted\r\nlast line\r\n")
+BODY = b"From the start\n.dot\n>From quoted\nlast line\n"
+
+DOMAINS = "d1.test\nd2.test\n"
+# What the recipe puts into virtuserdomains for each domain.
+RECIPE_DOMAINS = "".join(f"{d}\n{d}.virtuser\n{d}.virtuser.\n"
+                         for d in ("d1.test", "d2.test"))
+
+
+def users(*addresses):
+    return "".join(f"{a}\t{a}.virtuser.\n" for a in addresses)
+
+
+def agent(site):
+    """What the mailer executes. sendmail passes no -c, so the configuration
+    is named by a script, as a site with two configurations would do it."""
+    path = site.dir / "agent"
+    path.write_text(f'#!/bin/sh\nexec {site.bin}/vbox-deliver -c {site.conf} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def serve(site, mc, virtuserdomains, virtusertable, vboxdomains=""):
+    where = site.dir / "sendmail"
+    where.mkdir()
+    mta = Sendmail(where, mc, agent(site))
+    mta.build()
+    mta.table("virtuserdomains", virtuserdomains)
+    mta.table("vboxdomains", vboxdomains)
+    mta.table("virtusertable", virtusertable, hashed=True)
+    mta.table("access", "", hashed=True)
+    mta.table("access_out", "", hashed=True)
+    return mta.start()
+
+
+@pytest.fixture(params=["contrib-table", "contrib-whole", "paper"])
+def mta(request, site):
+    """The three ways of sending mail of d1.test and d2.test to the agent."""
+    site.add("d1.test", "anna")
+    freds = users("fred@d1.test", "fred@d2.test", "anna@d1.test",
+                  "ghost@d1.test", "ghost@d2.test")
+    if request.param == "contrib-table":
+        server = serve(site, CONTRIB / "vbox-single.mc", DOMAINS, freds)
+    elif request.param == "contrib-whole":
+        server = serve(site, CONTRIB / "vbox-single.mc", "", "", DOMAINS)
+    else:
+        server = serve(site, CONTRIB / "paper/sendmail_out.mc",
+                       RECIPE_DOMAINS, freds)
+    server.way = request.param
+    yield server
+    server.stop()
+
+
+def one(site, domain, user):
+    """The only message of a mailbox, waited for."""
+    until(lambda: site.messages(domain, user), of=f"mail for {user}@{domain}")
+    messages = site.messages(domain, user)
+    assert len(messages) == 1
+    return messages[0]
+
+
+def test_name_folding(site, mta):
+    """fred in two domains, one envelope: sendmail of itself would send one."""
+    refused = mta.send("anna@client.test", ["fred@d1.test", "fred@d2.test"],
+                       LETTER % b"folding")
+    assert refused == {}
+    mta.idle()
+    for domain in ("d1.test", "d2.test"):
+        message = one(site, domain, "fred")
+        assert body(message) == BODY
+        assert fields(message, "Subject") == [b"folding"]
+        assert fields(message, "Return-Path") == [b"<anna@client.test>"]
+        assert fields(message, "Delivered-To") == [b"fred@" + domain.encode()]
+    box = site.box("d1.test", "fred")
+    assert split_mbox(box.read_bytes())[0].sender == b"anna@client.test"
+    for path in (box, *(site.box("d2.test", "fred") / "new").iterdir()):
+        st = path.stat()
+        assert (st.st_uid, st.st_gid) == (UID, GID)
+        assert stat.S_IMODE(st.st_mode) == 0o600
+
+
+def test_unknown_user_is_bounced(site, mta):
+    """The bounce says 5.1.1 and the address that the sender has written, and
+    comes from nobody. anna is one of ours, so that we can read it."""
+    mta.send("anna@d1.test", ["ghost@d2.test", "fred@d2.test"],
+             LETTER % b"to a ghost")
+    mta.idle()
+    assert body(one(site, "d2.test", "fred")) == BODY
+    bounce = one(site, "d1.test", "anna")
+    from_ = split_mbox(site.box("d1.test", "anna").read_bytes())[0].sender
+    if mta.way == "paper":
+        # Stock rules give an argv mailer this name for the null sender.
+        assert fields(bounce, "Return-Path") == [b"<MAILER-DAEMON@mx.test>"]
+        assert from_ == b"MAILER-DAEMON@mx.test"
+    else:
+        assert fields(bounce, "Return-Path") == [b"<>"]
+        assert from_ == b"MAILER-DAEMON"
+    text = body(bounce)
+    recipients = re.findall(rb"(?m)^Final-Recipient: RFC822; (.*)$", text)
+    status = re.findall(rb"(?m)^Status: (.*)$", text)
+    assert status == [b"5.1.1"]
+    if mta.way == "paper":
+        # The recipe's "$: $1" loses the domain; sendmail then adds its own.
+        # What the sender wrote is left in Original-Recipient and the text.
+        assert recipients == [b"ghost@mx.test"]
+        assert b"ghost@d2.test" in text
+    else:
+        assert recipients == [b"ghost@d2.test"]
+    assert site.messages("d2.test", "ghost") == []
+
+
+def test_case_and_detail(site, mta):
+    """Fred and fred+lists are fred."""
+    mta.send("anna@client.test", ["FRED@D2.Test"], LETTER % b"case")
+    mta.send("anna@client.test", ["fred+lists@d1.test"], LETTER % b"detail")
+    mta.idle()
+    assert fields(one(site, "d2.test", "fred"), "Subject") == [b"case"]
+    detail = one(site, "d1.test", "fred")
+    assert fields(detail, "Subject") == [b"detail"]
+
+
+def test_message_from_nobody(site, mta):
+    mta.send("<>", ["fred@d1.test"], LETTER % b"a bounce")
+    mta.idle()
+    assert fields(one(site, "d1.test", "fred"), "Return-Path") == [b"<>"]
+    assert split_mbox(site.box("d1.test", "fred").read_bytes())[0].sender \
+        == b"MAILER-DAEMON"
+
+
+def test_full_disk_waits_in_the_queue(site, mta, full_disk):
+    """What does not fit is tried again and arrives when there is room."""
+    box = full_disk(site, "d1.test")
+    before = box.read_bytes()
+    mta.send("anna@client.test", ["fred@d1.test", "fred@d2.test"],
+             LETTER % b"no room" + b"x" * 998 + b"\r\n")
+    one(site, "d2.test", "fred")
+    until(lambda: len([q for q in mta.queued() if q.startswith("q")]) == 1,
+          of="the message in the queue")
+    mta.run_queue()
+    assert box.read_bytes() == before
+    assert len(mta.queued()) == 1
+    (box.parent / "ballast").unlink()
+    mta.run_queue()
+    mta.idle()
+    messages = site.messages("d1.test", "fred")
+    assert [fields(m, "Subject") for m in messages[1:]] == [[b"no room"]]
+    assert len(site.messages("d2.test", "fred")) == 1
+
+
+@pytest.fixture
+def full_disk():
+    """Puts the mail of a domain on a disk of its own and fills it."""
+    mounted = []
+
+    def fill(site, domain):
+        directory = site.spool / domain
+        shutil.rmtree(directory)
+        site.own_dir(directory)
+        m = subprocess.run(["mount", "-t", "tmpfs", "-o",
+                            f"size=256k,mode=700,uid={UID},gid={GID}",
+                            "vbox-test", directory], check=False,
+                           stderr=subprocess.PIPE)
+        if m.returncode != 0:
+            pytest.skip("may not mount: " + m.stderr.decode())
+        mounted.append(directory)
+        r = None
+        site.add(domain, "fred")
+        r = site.deliver("-f", "first@client.test", "--", domain, "fred",
+                         data=b"Subject: first\n\nthere before\n")
+        assert r.returncode == 0, r
+        with open(directory / "ballast", "wb") as ballast:
+            try:
+                while True:
+                    ballast.write(b"b" * 512)
+                    ballast.flush()
+            except OSError:
+                pass
+            try:
+                ballast.close()
+            except OSError:
+                pass
+        # The first page of the mailbox file has room left, which is why the
+        # letters of this test are longer than that.
+        return directory / "fred"
+
+    yield fill
+    for directory in mounted:
+        subprocess.run(["umount", directory], check=True)
