@@ -178,9 +178,7 @@ is_domain(struct str s)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
-		/* 8 bit: an internationalised name in UTF-8. */
-		if (!ascii_isalnum(c) && c != '.' && c != '-' && c != '_' &&
-		    !((unsigned char)c & 0x80))
+		if (!ascii_isalnum(c) && c != '.' && c != '-' && c != '_')
 			return false;
 	}
 	return true;
@@ -198,7 +196,8 @@ take_section(cfg_t *cfg, cfg_opt_t *opt)
 	flush(r);
 	if (!is_domain(domain))
 		problem(r, line, "`%.60s' is no domain; a section begins with "
-		    SECTION " \"example.com\" {", title);
+		    SECTION " \"example.com\" {, and a name beyond ASCII is "
+		    "written as xn--...", title);
 	if (!m || !(domain = arena_copy(&r->config->arena, domain)).p) {
 		problem(r, (size_t)cfg->line, "there are too many sections");
 		return -1;

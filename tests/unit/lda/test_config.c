@@ -97,6 +97,7 @@ static const struct wrong wrongs[] = {
 	{ "domain \"\" {}", 1, "`' is no domain" },
 	{ "domain \"fred@a.example\" {}", 1, "is no domain" },
 	{ "domain \"../etc\" {}", 1, "is no domain" },
+	{ "domain \"b\xc3\xbc" "cher.example\" {}", 1, "is written as xn--" },
 	/* values */
 	{ "user = {a, b}", 1, "user: one string is wanted, not a list of 2" },
 	{ "user = {}", 1, "user: one string is wanted, not a list of 0" },
@@ -385,7 +386,7 @@ sections_overlay_what_stands_anywhere(void **state)
 	(void)state;
 	load("domain \"b.example\" { format = maildir }\n"
 	    "domain a.example { locks = {} mbox_path = /a/%n }\n"
-	    "domain \"B\xc3\xbc" "cher.example\" { quota_bytes = 1 }\n"
+	    "domain \"XN--Bcher-kva.example\" { quota_bytes = 1 }\n"
 	    "domain empty.example {}\n"
 	    "locks = {dotlock}\nhop_limit = 50\n", &c);
 	assert_int_equal(c.section_count, 4);
@@ -398,7 +399,7 @@ sections_overlay_what_stands_anywhere(void **state)
 	    "/a/%n");
 	assert_int_equal(config_domain(&c, STR("a.example"))->hop_limit, 50);
 	assert_int_equal(config_domain(&c,
-	    STR("b\xc3\xbc" "cher.example"))->quota_bytes, 1);
+	    STR("xn--bcher-kva.example"))->quota_bytes, 1);
 	assert_int_equal(config_domain(&c, STR("empty.example"))->hop_limit, 50);
 	assert_ptr_equal(config_domain(&c, STR("a.example.org")), &c.global);
 	assert_ptr_equal(config_domain(&c, STR("a.exampl")), &c.global);
