@@ -81,10 +81,11 @@ all: $(BIN) $(MODULES)
 # nobody needs root or a network, when all of them are there.
 DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
 	liblockfile-dev libmagic-dev libpcre2-dev libpq-dev libseccomp-dev \
-	libsieve2-dev libsqlite3-dev libssl-dev linux-libc-dev zlib1g-dev
+	libsieve2-dev libsqlite3-dev libssl-dev libunistring-dev \
+	linux-libc-dev zlib1g-dev
 TEST_PKGS := clang dovecot-core dovecot-imapd dovecot-lmtpd \
 	dovecot-managesieved dovecot-sieve libclang-rt-14-dev libcmocka-dev \
-	liblockfile-bin llvm m4 mandoc mutt perl procmail procps python3 \
+	liblockfile-bin llvm m4 mandoc mutt perl postgresql procmail procps python3 \
 	python3-pytest sqlite3 strace util-linux
 DEMO_PKGS := m4 python3
 # MTAs are unpacked below build/roots, never installed (tests/tools/root).
@@ -147,6 +148,9 @@ $(BIN): $(LIB_LDA) $(LIB_FILTERS) $(LIB_STORE) $(LIB_BASE)
 MODLIBS_idn := -lidn2 -lunistring
 MODLIBS_sqlite := -lsqlite3
 MODLIBS_pgsql := -lpq
+$(B)/store/directory/mod_pgsql.o: CPPFLAGS_ALL += -isystem /usr/include/postgresql
+$(B)/store/directory/mod_pgsql.o: contrib/sql/postgresql.sql
+$(B)/store/directory/mod_sqlite.o: contrib/sql/sqlite.sql
 $(MODULES): $(B)/modules/directory_%.so: $(B)/store/directory/mod_%.o $(LIB_BASE)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD $@")

@@ -18,6 +18,8 @@
 static const struct directory_backend *const backends[] = {
 	&backend_file,
 	&backend_fs,
+	&backend_sqlite,
+	&backend_pgsql,
 };
 
 /* One of the configured list. */

@@ -393,7 +393,7 @@ find(struct file_directory *f, struct str local, struct str domain,
  * the answer is. */
 static enum directory_answer
 look_up(struct file_directory *f, struct str local, struct str domain,
-    struct arena *a, struct file_line *line_r, struct verdict *v)
+    struct arena *a, struct directory_entry *line_r, struct verdict *v)
 {
 	struct hit hit;
 	struct str line;
@@ -403,7 +403,7 @@ look_up(struct file_directory *f, struct str local, struct str domain,
 	if (answer != DIR_FOUND)
 		return answer;
 	if (hit.implied) {
-		line_r->kind = FILE_LINE_DOMAIN;
+		line_r->kind = ENTRY_DOMAIN;
 		domain_record_init(&line_r->is.domain);
 		line_r->is.domain.name = domain;
 		return DIR_FOUND;
@@ -422,7 +422,7 @@ static enum directory_answer
 file_domain(void *self, struct str domain, struct arena *a,
     struct domain_record *r, struct verdict *v)
 {
-	struct file_line line;
+	struct directory_entry line;
 	enum directory_answer answer = look_up(self, STR(""), domain, a, &line,
 	    v);
 
@@ -435,13 +435,13 @@ static enum directory_answer
 file_user(void *self, struct str local, struct str domain, struct arena *a,
     struct account *r, struct verdict *v)
 {
-	struct file_line line;
+	struct directory_entry line;
 	enum directory_answer answer = look_up(self, local, domain, a, &line,
 	    v);
 
 	if (answer != DIR_FOUND)
 		return answer;
-	if (line.kind != FILE_LINE_USER)
+	if (line.kind != ENTRY_USER)
 		return DIR_ABSENT;
 	*r = line.is.user;
 	return DIR_FOUND;
@@ -451,13 +451,13 @@ static enum directory_answer
 file_alias(void *self, struct str local, struct str domain, struct arena *a,
     struct alias_record *r, struct verdict *v)
 {
-	struct file_line line;
+	struct directory_entry line;
 	enum directory_answer answer = look_up(self, local, domain, a, &line,
 	    v);
 
 	if (answer != DIR_FOUND)
 		return answer;
-	if (line.kind != FILE_LINE_ALIAS)
+	if (line.kind != ENTRY_ALIAS)
 		return DIR_ABSENT;
 	*r = line.is.alias;
 	return DIR_FOUND;
@@ -520,7 +520,7 @@ file_directory_check(const char *path, struct buf *problems, struct verdict *v)
 		goto out;
 	count = 0;
 	while (next_line(&c, &line, &offset)) {
-		struct file_line parsed;
+		struct directory_entry parsed;
 
 		arena_reset(&a);
 		buf_reset(&why);

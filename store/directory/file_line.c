@@ -210,14 +210,14 @@ user_setting(struct str name, struct str value, struct arena *a,
 
 static int
 one_setting(struct str name, struct str value, struct arena *a,
-    struct file_line *l)
+    struct directory_entry *l)
 {
 	switch (l->kind) {
-	case FILE_LINE_DOMAIN:
+	case ENTRY_DOMAIN:
 		return domain_setting(name, value, a, &l->is.domain);
-	case FILE_LINE_USER:
+	case ENTRY_USER:
 		return user_setting(name, value, a, &l->is.user);
-	case FILE_LINE_ALIAS:
+	case ENTRY_ALIAS:
 		if (!str_eq(name, STR("alias")))
 			return 0;
 		return taken(directory_list_parse(value, a,
@@ -264,7 +264,7 @@ complain(struct buf *why, const char *what, struct str about)
 }
 
 static int
-all_settings(struct str rest, struct arena *a, struct file_line *l,
+all_settings(struct str rest, struct arena *a, struct directory_entry *l,
     struct buf *why)
 {
 	struct str setting;
@@ -305,7 +305,7 @@ has_alias(struct str settings)
 
 static int
 begin_record(struct str address, struct str settings, struct arena *a,
-    struct file_line *l, struct buf *why)
+    struct directory_entry *l, struct buf *why)
 {
 	struct verdict v = VERDICT_INIT;
 	struct str local = STR(""), domain = STR("");
@@ -323,15 +323,15 @@ begin_record(struct str address, struct str settings, struct arena *a,
 		return -1;
 	}
 	if (local.n == 0) {
-		l->kind = FILE_LINE_DOMAIN;
+		l->kind = ENTRY_DOMAIN;
 		domain_record_init(&l->is.domain);
 		l->is.domain.name = domain;
 	} else if (has_alias(settings)) {
-		l->kind = FILE_LINE_ALIAS;
+		l->kind = ENTRY_ALIAS;
 		l->is.alias = (struct alias_record){ .local = local,
 		    .domain = domain };
 	} else {
-		l->kind = FILE_LINE_USER;
+		l->kind = ENTRY_USER;
 		account_init(&l->is.user);
 		l->is.user.local = local;
 		l->is.user.domain = domain;
@@ -340,12 +340,12 @@ begin_record(struct str address, struct str settings, struct arena *a,
 }
 
 int
-file_line_parse(struct str line, struct arena *a, struct file_line *out_r,
+file_line_parse(struct str line, struct arena *a, struct directory_entry *out_r,
     struct buf *why)
 {
 	struct str address = file_line_address(line), rest = line;
 	struct str field[FIELD_SETTINGS] = { { NULL, 0 } };
-	struct file_line l;
+	struct directory_entry l;
 
 	if (line.n > FILE_LINE_MAX) {
 		(void)buf_addz(why, "line is too long");
@@ -363,13 +363,13 @@ file_line_parse(struct str line, struct arena *a, struct file_line *out_r,
 	}
 	if (begin_record(address, rest, a, &l, why) < 0)
 		return -1;
-	if (l.kind == FILE_LINE_USER) {
+	if (l.kind == ENTRY_USER) {
 		l.is.user.password = field[FIELD_PASSWORD];
 		l.is.user.home = str_trim(field[FIELD_HOME]);
 	}
 	if (all_settings(rest, a, &l, why) < 0)
 		return -1;
-	if (l.kind == FILE_LINE_ALIAS && l.is.alias.targets.count == 0) {
+	if (l.kind == ENTRY_ALIAS && l.is.alias.targets.count == 0) {
 		complain(why, "alias without a target:", address);
 		return -1;
 	}
@@ -459,16 +459,16 @@ print_user(const struct account *r, struct buf *out)
 }
 
 void
-file_line_print(const struct file_line *line, struct buf *out)
+file_line_print(const struct directory_entry *line, struct buf *out)
 {
 	switch (line->kind) {
-	case FILE_LINE_DOMAIN:
+	case ENTRY_DOMAIN:
 		print_domain(&line->is.domain, out);
 		return;
-	case FILE_LINE_USER:
+	case ENTRY_USER:
 		print_user(&line->is.user, out);
 		return;
-	case FILE_LINE_ALIAS:
+	case ENTRY_ALIAS:
 		(void)buf_adds(out, line->is.alias.local);
 		(void)buf_addc(out, '@');
 		(void)buf_adds(out, line->is.alias.domain);

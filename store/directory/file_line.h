@@ -20,25 +20,14 @@
 /* Longest line that is believed. */
 #define FILE_LINE_MAX 65536
 
-enum file_line_kind { FILE_LINE_DOMAIN, FILE_LINE_USER, FILE_LINE_ALIAS };
-
-struct file_line {
-	enum file_line_kind kind;
-	union {
-		struct domain_record domain;
-		struct account user;
-		struct alias_record alias;
-	} is;
-};
-
 /* The address at the start of a line; empty for a comment or a blank line. */
 struct str file_line_address(struct str line);
 /* All of it, names canonical, bytes from the line or the arena. 0, or -1
  * with what is wrong in `why`. */
-int file_line_parse(struct str line, struct arena *a, struct file_line *out_r,
+int file_line_parse(struct str line, struct arena *a, struct directory_entry *out_r,
     struct buf *why);
 /* The record as a line without its newline: the short form, or the long one
  * when there is a password. */
-void file_line_print(const struct file_line *line, struct buf *out);
+void file_line_print(const struct directory_entry *line, struct buf *out);
 
 #endif

@@ -76,6 +76,18 @@ struct alias_record {
 	struct directory_list targets;
 };
 
+/* Any of the three, for whoever reads or writes them all. */
+enum directory_entry_kind { ENTRY_DOMAIN, ENTRY_USER, ENTRY_ALIAS };
+
+struct directory_entry {
+	enum directory_entry_kind kind;
+	union {
+		struct domain_record domain;
+		struct account user;
+		struct alias_record alias;
+	} is;
+};
+
 /* A record with nothing set but its limits, which are DIRECTORY_UNSET. */
 void account_init(struct account *r);
 void domain_record_init(struct domain_record *r);

@@ -13,7 +13,8 @@
 
 #include "lda/resolve.h"
 #include "store/base/clock.h"
-#include "store/directory/name.h"
+#include "store/directory/file_line.h"
+#include "store/directory/writer.h"
 
 #define MUELLER "m\xc3\xbcller"
 #define BUECHER "b\xc3\xbc" "cher.example"
@@ -198,10 +199,153 @@ open_file(const char *text)
 	return open_spec(spec);
 }
 
+/* --- databases, filled through the writer ------------------------------------ */
+
+struct names {
+	struct directory_entry list[256];
+	size_t count;
+	struct arena a;
+};
+
+static int
+collect(const struct directory_entry *e, void *arg, struct verdict *v)
+{
+	struct names *n = arg;
+	struct directory_entry *copy = &n->list[n->count++];
+
+	(void)v;
+	assert_true(n->count < sizeof(n->list) / sizeof(n->list[0]));
+	copy->kind = e->kind;
+	switch (e->kind) {
+	case ENTRY_DOMAIN:
+		copy->is.domain.name = arena_copy(&n->a, e->is.domain.name);
+		break;
+	case ENTRY_USER:
+		copy->is.user.local = arena_copy(&n->a, e->is.user.local);
+		copy->is.user.domain = arena_copy(&n->a, e->is.user.domain);
+		break;
+	case ENTRY_ALIAS:
+		copy->is.alias.local = arena_copy(&n->a, e->is.alias.local);
+		copy->is.alias.domain = arena_copy(&n->a, e->is.alias.domain);
+		break;
+	}
+	return 0;
+}
+
+static void
+empty(struct directory_writer *w)
+{
+	struct verdict v = VERDICT_INIT;
+	struct names *n = calloc(1, sizeof(*n));
+	bool existed;
+
+	arena_init(&n->a, RESOLVE_ARENA);
+	for (int kind = ENTRY_ALIAS; kind >= ENTRY_DOMAIN; kind--)
+		assert_int_equal(directory_writer_list(w,
+		    (enum directory_entry_kind)kind, STR(""), STR(""), collect,
+		    n, &v), 0);
+	for (size_t i = 0; i < n->count; i++) {
+		const struct directory_entry *e = &n->list[i];
+		struct str local = e->kind == ENTRY_USER ? e->is.user.local :
+		    e->kind == ENTRY_ALIAS ? e->is.alias.local : STR("");
+		struct str domain = e->kind == ENTRY_USER ? e->is.user.domain :
+		    e->kind == ENTRY_ALIAS ? e->is.alias.domain :
+		    e->is.domain.name;
+
+		assert_int_equal(directory_writer_remove(w, e->kind, local,
+		    domain, &existed, &v), 0);
+		assert_true(existed);
+	}
+	arena_release(&n->a);
+	free(n);
+}
+
+/* Databases want every domain named. */
+static void
+put_domain_of(struct directory_writer *w, const struct directory_entry *e,
+    struct arena *a)
+{
+	struct directory_entry d = { .kind = ENTRY_DOMAIN }, there;
+	struct verdict v = VERDICT_INIT;
+
+	if (e->kind == ENTRY_DOMAIN)
+		return;
+	domain_record_init(&d.is.domain);
+	d.is.domain.name = e->kind == ENTRY_USER ? e->is.user.domain :
+	    e->is.alias.domain;
+	if (directory_writer_get(w, ENTRY_DOMAIN, STR(""), d.is.domain.name, a,
+	    &there, &v) == DIR_ABSENT)
+		assert_int_equal(directory_writer_put(w, &d, &v), 0);
+}
+
+static void
+fill(const char *spec, const char *text)
+{
+	struct directory_settings set = { 0 };
+	struct verdict v = VERDICT_INIT;
+	struct directory_writer *w = NULL;
+	struct str rest = str_of(text), line;
+	struct arena a;
+	struct buf why;
+
+	arena_init(&a, RESOLVE_ARENA);
+	buf_init(&why, 4096);
+	if (directory_writer_open(spec, &set, &w, &v) < 0 ||
+	    directory_writer_begin(w, &v) < 0)
+		fail_msg("%s: %s", spec, v.detail);
+	empty(w);
+	while (str_split(&rest, '\n', &line)) {
+		struct directory_entry e;
+
+		if (line.n == 0)
+			continue;
+		if (file_line_parse(line, &a, &e, &why) < 0)
+			fail_msg("%s", why.p);
+		put_domain_of(w, &e, &a);
+		if (directory_writer_put(w, &e, &v) < 0)
+			fail_msg("%s: %.*s: %s", spec, STR_ARG(line), v.detail);
+		if (strstr(text, "alias=nowhere.example") != NULL &&
+		    e.kind == ENTRY_DOMAIN &&
+		    str_eq(e.is.domain.alias_of, STR("nowhere.example"))) {
+			/* A key forbids it; a loop of its own serves. */
+			e.is.domain.alias_of = e.is.domain.name;
+			assert_int_equal(directory_writer_put(w, &e, &v), 0);
+		}
+	}
+	if (directory_writer_commit(w, &v) < 0)
+		fail_msg("%s: %s", spec, v.detail);
+	directory_writer_close(&w);
+	arena_release(&a);
+	buf_release(&why);
+}
+
+static struct directory *
+open_sqlite(const char *text)
+{
+	char spec[300];
+
+	snprintf(spec, sizeof(spec), "sqlite:%s/vbox.db", dir);
+	fill(spec, text);
+	return open_spec(spec);
+}
+
+/* A real server, started by tests/integration/test_directory.py. */
+static struct directory *
+open_pgsql(const char *text)
+{
+	char spec[300];
+
+	snprintf(spec, sizeof(spec), "pgsql:%s", getenv("VBOX_TEST_PGSQL"));
+	fill(spec, text);
+	return open_spec(spec);
+}
+
 static const struct kind kinds[] = {
 	{ "file", open_file },
+	{ "sqlite", open_sqlite },
+	{ "pgsql", open_pgsql },
 };
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+#define KINDS (getenv("VBOX_TEST_PGSQL") != NULL ? 3 : 2)
 
 static void
 print_targets(const struct resolution *res, struct buf *out)
@@ -414,6 +558,8 @@ a_broken_directory_refuses_nobody(void **state)
 {
 	static const char *const specs[] = {
 		"file:/nonexistent/users",
+		"sqlite:/nonexistent/vbox.db",
+		"sqlite:/dev/null",
 	};
 
 	(void)state;
@@ -486,8 +632,14 @@ drop_dir(void **state)
 	char path[256];
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/users", dir);
-	(void)unlink(path);
+	static const char *const names[] = {
+		"users", "vbox.db", "vbox.db-wal", "vbox.db-shm",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		(void)unlink(path);
+	}
 	return rmdir(dir);
 }
 

@@ -271,7 +271,7 @@ lines_are_parsed_and_printed(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		struct file_line l;
+		struct directory_entry l;
 		struct arena a;
 		struct buf why, out;
 		int r;
