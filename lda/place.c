@@ -33,9 +33,8 @@ home_template(const struct settings *s, const struct account *account,
 	return 0;
 }
 
-/* Expands a template into root and path below it. */
-static int
-expand(const char *name, const char *template, const struct settings *s,
+int
+place_path(const char *name, const char *template, const struct settings *s,
     const struct account *account, struct arena *a, const char **root_r,
     const char **path_r, struct verdict *v)
 {
@@ -132,19 +131,19 @@ place_mailbox(const struct settings *s, const struct target *t,
 	if (!inbox && folder_path(spec.format, folder, &name, v) < 0)
 		goto out;
 	if (spec.format == MAILBOX_MAILDIR) {
-		if (expand("maildir_path", s->maildir_path, s, &t->account, a,
+		if (place_path("maildir_path", s->maildir_path, s, &t->account, a,
 		    &spec.root, &spec.path, v) < 0)
 			goto out;
 		copy = arena_copy(a, buf_str(&name));
 		spec.folder = copy.p;
 	} else if (inbox) {
-		if (expand("mbox_path", s->mbox_path, s, &t->account, a,
+		if (place_path("mbox_path", s->mbox_path, s, &t->account, a,
 		    &spec.root, &spec.path, v) < 0)
 			goto out;
 	} else {
 		struct buf path;
 
-		if (expand("folder_path", s->folder_path, s, &t->account, a,
+		if (place_path("folder_path", s->folder_path, s, &t->account, a,
 		    &spec.root, &spec.path, v) < 0)
 			goto out;
 		buf_init(&path, PLACE_MAX);
@@ -179,7 +178,7 @@ place_home(const struct settings *s, const struct account *account,
 		*home_r = STR("");
 		return 0;
 	}
-	if (expand("home", "%h", s, account, a, &root, &path, v) < 0)
+	if (place_path("home", "%h", s, account, a, &root, &path, v) < 0)
 		return -1;
 	buf_init(&out, PLACE_MAX);
 	buf_addz(&out, root);

@@ -18,6 +18,13 @@
 int place_mailbox(const struct settings *s, const struct target *t,
     struct str folder, const char *hostname, struct arena *a,
     struct mailbox_spec *spec_r, struct verdict *v);
+/*
+ * Expands a template for an account: *root_r is the administrator's directory,
+ * *path_r what is below it (may be ""). `name` is the setting, for V_CONFIG.
+ */
+int place_path(const char *name, const char *template, const struct settings *s,
+    const struct account *account, struct arena *a, const char **root_r,
+    const char **path_r, struct verdict *v);
 /* The account's home directory as a path; "" when no template gives one. */
 int place_home(const struct settings *s, const struct account *account,
     struct arena *a, struct str *home_r, struct verdict *v);

@@ -123,6 +123,27 @@ file_write_all(int fd, const void *p, size_t n)
 }
 
 int
+file_write_plain(int fd, const void *p, size_t n)
+{
+	const char *bytes = p;
+	ssize_t done;
+
+	while (n) {
+		done = write(fd, bytes, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0) {
+			if (done == 0)
+				errno = ENOSPC;
+			return -1;
+		}
+		bytes += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+int
 file_pwrite_all(int fd, const void *p, size_t n, off_t at)
 {
 	const char *bytes = p;

@@ -1,0 +1,42 @@
+/*
+ * The filter process: strangers' bytes are read where nothing can be lost.
+ *
+ * A child with no file system, no network, no exec, bounded memory and time
+ * runs the engine over the message; it asks the world through frames, and
+ * its plan comes back as frames that we distrust. When it crashes, overruns
+ * its time or says nonsense, the plan is a keep and an error says why: no
+ * message is lost or loops because of what it holds.
+ *
+ * It is forked on demand, and only when a script applies: a mailbox without
+ * script pays nothing.
+ */
+#ifndef LDA_FILTER_H
+#define LDA_FILTER_H
+
+#include "filters/engine.h"
+#include "lda/scripts.h"
+#include "lda/settings.h"
+#include "store/base/source.h"
+#include "store/base/verdict.h"
+
+/* What a plan may take, edited headers and a trace among it. */
+#define FILTER_FRAME_MAX (32u * 1024 * 1024)
+
+struct filter_how {
+	const struct engine *engine;
+	bool sandbox;
+	uint64_t timeout_ms;	/* wall clock, the whole run */
+	uint64_t cpu_ms;
+	uint64_t memory;	/* bytes beside the message; 0: no limit */
+};
+
+/*
+ * Runs job->scripts over the message in `source` (job->message is set here).
+ * r is initialised by the caller and holds a plan afterwards, whatever
+ * happens. 0, or -1 with a verdict when the process could not even be made
+ * ("try again": V_TROUBLE).
+ */
+int filter_run(const struct filter_how *how, struct engine_job *job,
+    const struct source *source, struct engine_result *r, struct verdict *v);
+
+#endif

@@ -1,0 +1,45 @@
+/* Frames between the filter process and its master. Private to filter*.c. */
+#ifndef LDA_FILTER_WIRE_H
+#define LDA_FILTER_WIRE_H
+
+#include "filters/engine.h"
+#include "store/base/frame.h"
+
+enum filter_frame {
+	FILTER_RESULT = 1,	/* child: the plan; ends the run */
+	FILTER_ASK,		/* child: a question of struct engine_world */
+	FILTER_ANSWER,		/* master */
+};
+
+enum filter_question {
+	ASK_MAILBOX_EXISTS, ASK_MAILBOX_BY_ID, ASK_SPECIAL_USE, ASK_METADATA,
+	ASK_DUPLICATE_SEEN, ASK_LIST_HAS, ASK_LIST_KNOWN, ASK_ENVIRONMENT,
+	ASK_INCLUDE, ASK_COUNT
+};
+
+/* Ceilings of what is believed. */
+#define FILTER_ACTIONS_MAX 1100
+#define FILTER_EDITIONS_MAX 1100
+#define FILTER_NOTIFY_TO_MAX 1000
+/* One answer: an included script is the longest. */
+#define FILTER_ANSWER_MAX (17u * 1024 * 1024)
+/* One question: a mailbox name, a list member, a key. */
+#define FILTER_ASK_MAX (1024u * 1024)
+
+void filter_encode(const struct engine_result *r, struct buf *out);
+/* Fills an initialised result; 0, or -1 when the frame is no plan. */
+int filter_decode(struct str in, struct engine_result *r);
+/* The plan of last resort: keep, and an error that says why. */
+void filter_keep(struct engine_result *r, const char *why);
+
+/* A world whose answers come from the master over fd. */
+void filter_world_remote(int fd, struct engine_world *world,
+    struct arena *a);
+/* Answers one question from `world` into `out`; -1 when it is none. */
+int filter_world_answer(const struct engine_world *world, struct str question,
+    struct buf *out);
+
+/* Takes everything from the process that a filter does not need. 0 or -1. */
+int filter_confine(uint64_t memory, uint64_t cpu_ms);
+
+#endif
