@@ -17,9 +17,9 @@ bool encoded_needed(struct str s);
  * Appends s (unfolded) decoded to UTF-8. White space between two encoded
  * words is dropped; words next to each other in the same charset and
  * encoding are joined before conversion, since senders split characters.
- * "=?utf-8*de?Q?..?=" (RFC 2231) is understood. What is no well-formed word,
- * and a word in an unknown charset, stays as it is; 8-bit bytes outside
- * words are made valid UTF-8. NUL, CR and LF that come out of a word become
+ * "=?utf-8*de?Q?..?=" (RFC 2231) is understood. What is no well-formed word
+ * stays as it is. A word in an unknown charset is decoded, and its bytes, as
+ * 8-bit bytes outside words, are made valid UTF-8. NUL, CR and LF that come out of a word become
  * a space each, so that a decoded value stays one line. 0, or -1 when the
  * buffer is full.
  */

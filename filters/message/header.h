@@ -54,7 +54,7 @@ struct header {
 	/* private */
 	struct str blank, beyond;
 	struct field *first, *last;
-	struct field **buckets;
+	struct field **buckets, *single[2];	/* by hash of the name */
 	uint32_t mask;
 };
 

@@ -38,6 +38,9 @@
 
 /* Name of a charset; the longest registered name has 45. */
 #define CHARSET_NAME_MAX 64u
+/* Bytes that iconv(3) may refuse before the rest is no longer given to it:
+ * each costs a call. */
+#define CHARSET_ERRORS_MAX 16384u
 /* Bytes of one encoded word: RFC 2047 says 75; senders that ignore it exist,
  * longer than a line of RFC 5322 none. */
 #define ENCODED_WORD_MAX 998u
@@ -48,13 +51,14 @@
 #define MIME_PARTS_MAX 10000u
 /* Boundary: 70 by RFC 2046; longer ones are seen in the wild, up to 200. */
 #define MIME_BOUNDARY_MAX 256u
-/* Parameters of one Content-* field, sections of RFC 2231 counted singly. */
-#define MIME_PARAMS_MAX 256u
+/* Parameters of one Content-* field, sections of RFC 2231 counted singly: 60
+ * lines of file name. Each is compared with each. */
+#define MIME_PARAMS_MAX 64u
 
 /* Bytes of one decoded part, for tests over the body; the user of a decoder
  * may set less. */
-#define MIME_DECODED_MAX (16u * 1024u * 1024u)
-/* Bytes between & and ; of an HTML entity that is looked up. */
+#define MIME_DECODED_MAX (8u * 1024u * 1024u)
+/* Digits of &#...; that are read: leading zeros hide characters. */
 #define HTML_ENTITY_MAX 32u
 
 #endif

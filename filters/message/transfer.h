@@ -7,8 +7,8 @@
  *	transfer_finish(&t, &out);
  *
  * Decoders never fail for what they read: characters that are not of the
- * base64 alphabet are passed over, a broken =XX stays as it is, decoding
- * stops at base64 padding that ends the data. -1 means the buffer is full:
+ * base64 alphabet are passed over, a broken =XX stays as it is, data behind
+ * base64 padding is taken as a new row (mailers join such pieces). -1 means the buffer is full:
  * what fitted is there, and the caller may empty it and feed what is left.
  */
 #ifndef FILTERS_MESSAGE_TRANSFER_H
@@ -33,7 +33,6 @@ struct transfer {
 	/* private */
 	uint32_t bits;
 	unsigned n_bits, n_held;
-	bool ended;
 	char held[80];
 };
 

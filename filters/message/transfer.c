@@ -1,0 +1,267 @@
+#include "filters/message/transfer.h"
+
+#include <string.h>
+
+/* Input taken at once; also how much the buffer grows ahead. */
+#define STEP 16384u
+
+static const char alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+enum transfer_encoding
+transfer_named(struct str name)
+{
+	name = str_trim(name);
+	if (str_caseeq(name, STR("base64")))
+		return TRANSFER_BASE64;
+	if (str_caseeq(name, STR("quoted-printable")))
+		return TRANSFER_QP;
+	if (name.n == 0 || str_caseeq(name, STR("7bit")) ||
+	    str_caseeq(name, STR("8bit")) || str_caseeq(name, STR("binary")))
+		return TRANSFER_IDENTITY;
+	return TRANSFER_UNKNOWN;
+}
+
+void
+transfer_init(struct transfer *t, enum transfer_encoding encoding)
+{
+	*t = (struct transfer){ .encoding = encoding };
+}
+
+/* Six bits, or -1. */
+static int
+base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+static int
+hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static char *
+base64_byte(struct transfer *t, char c, char *to)
+{
+	int v;
+
+	if (c == '=') {
+		/* The end, or of one of several rows put together. */
+		t->n_bits = 0;
+		t->bits = 0;
+		return to;
+	}
+	v = base64_value(c);
+	if (v < 0)
+		return to;
+	t->bits = (t->bits << 6 | (uint32_t)v) & 0xffffff;
+	t->n_bits += 6;
+	if (t->n_bits >= 8) {
+		t->n_bits -= 8;
+		*to++ = (char)(t->bits >> t->n_bits & 0xff);
+	}
+	return to;
+}
+
+static char *
+release_held(struct transfer *t, char *to)
+{
+	memcpy(to, t->held, t->n_held);
+	to += t->n_held;
+	t->n_held = 0;
+	return to;
+}
+
+/* Holds back blanks (they do not count before a line end) and what may be
+ * the start of =XX. */
+static char *
+qp_byte(struct transfer *t, char c, char *to)
+{
+	if (t->n_held && t->held[0] == '=') {
+		if (t->n_held == 1) {
+			if (c == '\n') {		/* soft line end */
+				t->n_held = 0;
+				return to;
+			}
+			if (c == '\r' || ascii_isblank(c) || hex(c) >= 0) {
+				t->held[t->n_held++] = c;
+				return to;
+			}
+		} else if (hex(t->held[1]) >= 0) {
+			if (hex(c) >= 0) {
+				*to++ = (char)(hex(t->held[1]) << 4 | hex(c));
+				t->n_held = 0;
+				return to;
+			}
+		} else {
+			/* "=" and blanks: a soft line end with blanks that
+			 * were added on the way, or nothing. */
+			if (c == '\n') {
+				t->n_held = 0;
+				return to;
+			}
+			if ((c == '\r' || ascii_isblank(c)) &&
+			    t->n_held < sizeof(t->held)) {
+				t->held[t->n_held++] = c;
+				return to;
+			}
+		}
+		to = release_held(t, to);
+	}
+	if (c == '=') {
+		to = release_held(t, to);
+		t->held[t->n_held++] = c;
+	} else if (ascii_isblank(c) || c == '\r') {
+		if (t->n_held == sizeof(t->held))
+			to = release_held(t, to);
+		t->held[t->n_held++] = c;
+	} else {
+		if (c == '\n') {
+			bool cr = t->n_held && t->held[t->n_held - 1] == '\r';
+
+			t->n_held = 0;
+			if (cr)
+				*to++ = '\r';
+		} else {
+			to = release_held(t, to);
+		}
+		*to++ = c;
+	}
+	return to;
+}
+
+static int
+feed_identity(struct str *in, struct buf *out)
+{
+	size_t room = out->max - out->n, n = in->n < room ? in->n : room;
+	size_t left = in->n - n;
+
+	if (n)
+		(void)buf_add(out, in->p, n);	/* it fits */
+	*in = str_sub(*in, n, in->n);
+	if (left) {
+		out->full = true;
+		return -1;
+	}
+	return 0;
+}
+
+/* Most bytes that one byte can set free. */
+#define BURST (sizeof(((struct transfer *)0)->held) + 2)
+
+static char *
+decode_some(struct transfer *t, const char *p, size_t n, char *to)
+{
+	if (t->encoding == TRANSFER_BASE64)
+		for (size_t i = 0; i < n; i++)
+			to = base64_byte(t, p[i], to);
+	else
+		for (size_t i = 0; i < n; i++)
+			to = qp_byte(t, p[i], to);
+	return to;
+}
+
+int
+transfer_feed(struct transfer *t, struct str *in, struct buf *out)
+{
+	if (t->encoding != TRANSFER_BASE64 && t->encoding != TRANSFER_QP)
+		return feed_identity(in, out);
+	while (in->n) {
+		size_t room = out->max - out->n;
+		size_t n = in->n < STEP ? in->n : STEP;
+
+		if (room > BURST) {
+			if (n > room - BURST)
+				n = room - BURST;
+			(void)buf_reserve(out, n + BURST);	/* it fits */
+			out->n = (size_t)(decode_some(t, in->p, n,
+			    out->p + out->n) - out->p);
+			out->p[out->n] = '\0';
+		} else {
+			/* Near the ceiling: byte by byte, each whole or not. */
+			struct transfer before = *t;
+			char b[BURST];
+
+			n = 1;
+			if (buf_add(out, b, (size_t)(decode_some(t, in->p, n,
+			    b) - b)) < 0) {
+				*t = before;
+				return -1;
+			}
+		}
+		*in = str_sub(*in, n, in->n);
+	}
+	return 0;
+}
+
+int
+transfer_finish(struct transfer *t, struct buf *out)
+{
+	size_t n = t->n_held;
+
+	t->bits = 0;
+	t->n_bits = 0;
+	t->n_held = 0;
+	if (t->encoding != TRANSFER_QP || n == 0)
+		return 0;
+	/* Blanks at the end of the data do not count; "=4" stays. */
+	if (t->held[0] != '=' || n == 1 || hex(t->held[1]) < 0)
+		return 0;
+	return buf_add(out, t->held, n);
+}
+
+int
+transfer_decode(enum transfer_encoding encoding, struct str in,
+    struct buf *out)
+{
+	struct transfer t;
+
+	transfer_init(&t, encoding);
+	if (transfer_feed(&t, &in, out) < 0)
+		return -1;
+	return transfer_finish(&t, out);
+}
+
+int
+transfer_base64_line(struct str in, struct buf *out)
+{
+	for (size_t i = 0; i < in.n; i += 3) {
+		const unsigned char *p = (const unsigned char *)in.p + i;
+		size_t n = in.n - i < 3 ? in.n - i : 3;
+		uint32_t v = (uint32_t)p[0] << 16 |
+		    (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
+		char b[4] = {
+			alphabet[v >> 18], alphabet[v >> 12 & 63],
+			n > 1 ? alphabet[v >> 6 & 63] : '=',
+			n > 2 ? alphabet[v & 63] : '=',
+		};
+
+		if (buf_add(out, b, sizeof(b)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+transfer_base64_encode(struct str in, struct str eol, struct buf *out)
+{
+	while (in.n) {
+		/* 57 bytes are 76 characters. */
+		if (transfer_base64_line(str_sub(in, 0, 57), out) < 0 ||
+		    buf_adds(out, eol) < 0)
+			return -1;
+		in = str_sub(in, 57, in.n);
+	}
+	return 0;
+}
