@@ -86,14 +86,16 @@ DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
 TEST_PKGS := clang dovecot-core dovecot-imapd dovecot-lmtpd \
 	dovecot-managesieved dovecot-sieve libclang-rt-14-dev libcmocka-dev \
 	liblockfile-bin llvm m4 mandoc mutt perl postgresql procmail procps python3 \
-	python3-pytest sqlite3 strace util-linux
+	python3-prometheus-client python3-pytest sqlite3 strace util-linux
 DEMO_PKGS := m4 python3
-# MTAs are unpacked below build/roots, never installed (tests/tools/root).
+# MTAs are unpacked below build/roots, never installed (tests/tools/root), and
+# so is prometheus, of which one program is wanted.
 ROOT_sendmail := sendmail-bin sendmail-cf
 ROOT_postfix := postfix
 ROOT_exim := exim4-daemon-light
+ROOT_prometheus := prometheus
 DEMO_ROOTS := sendmail
-TEST_ROOTS := sendmail postfix exim
+TEST_ROOTS := sendmail postfix exim prometheus
 
 roots = set -e; $(foreach r,$(1),tests/tools/root $(r) $(ROOT_$(r));)
 
@@ -184,6 +186,9 @@ integration: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) tests/pytest $(TESTS)
 
+man-lint:
+	$(Q)tests/man
+
 check: test-deps
 	$(Q)MAKE="$(MAKE)" tests/check
 
@@ -219,6 +224,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all unit deps demo-deps test-deps integration check demo install clean
+.PHONY: all unit deps demo-deps test-deps integration man-lint check demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -168,9 +168,6 @@ static void
 a_textfile_is_replaced_whole(void **state)
 {
 	char dir[] = "/tmp/vbox-metrics-XXXXXX", path[PATH_MAX], name[PATH_MAX + 8];
-	const char *promtool = getenv("PROMTOOL");
-	const char *argv[] = { promtool ? promtool : "/usr/bin/promtool",
-	    "check", "metrics", NULL };
 	struct verdict v = VERDICT_INIT;
 	struct stat st;
 	struct buf text;
@@ -197,14 +194,46 @@ a_textfile_is_replaced_whole(void **state)
 	(void)close(fd);
 	assert_non_null(strstr(text.p, "# TYPE vbox_deliveries_total counter\n"));
 	assert_null(strstr(text.p, "# EOF"));
-	/* Of the package prometheus, where that is installed. */
-	if (access(argv[0], X_OK) == 0)
-		assert_int_equal(feed(argv, buf_str(&text)), 0);
 	buf_release(&text);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(dir), 0);
 	assert_int_equal(metrics_write(path, &v), -1);
 	assert_int_not_equal(v.why, V_OK);
+}
+
+static void
+promtool_has_nothing_to_say(void **state)
+{
+	static const char *const places[] = {
+		"build/roots/prometheus/usr/bin/promtool", "/usr/bin/promtool",
+	};
+	char path[] = "/tmp/vbox-metrics-XXXXXX";
+	struct verdict v = VERDICT_INIT;
+	struct buf text;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(metrics_write(path, &v), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	buf_init(&text, TEXT_MAX);
+	assert_int_equal(file_read_whole(fd, &text), 0);
+	(void)close(fd);
+	assert_int_equal(unlink(path), 0);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const char *argv[] = { places[i], "check", "metrics", NULL };
+
+		if (access(places[i], X_OK) < 0)
+			continue;
+		/* 3: a complaint about style */
+		assert_int_equal(feed(argv, buf_str(&text)), 0);
+		buf_release(&text);
+		return;
+	}
+	buf_release(&text);
+	skip();		/* make test-deps unpacks it */
 }
 
 int
@@ -216,6 +245,7 @@ main(void)
 		cmocka_unit_test(every_row_has_a_name),
 		cmocka_unit_test(the_openmetrics_reader_of_prometheus_accepts_it),
 		cmocka_unit_test(a_textfile_is_replaced_whole),
+		cmocka_unit_test(promtool_has_nothing_to_say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
