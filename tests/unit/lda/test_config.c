@@ -597,6 +597,69 @@ a_failure_leaves_nothing_behind(void **state)
 	}
 }
 
+/*
+ * Bytes changed, doubled and taken away: whatever comes, it is either accepted
+ * or explained with a line of the file, and nothing of it is left in memory
+ * (under SANITIZE=1).
+ */
+static void
+mutilated_files_are_accepted_or_explained(void **state)
+{
+	static const char signs[] = "\"'{}=,#/*+$\\\n \t;()%|\001\377x0";
+	uint32_t seed = 1;
+	size_t accepted = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 4000; round++) {
+		char text[sizeof(design) + 64];
+		struct verdict v = VERDICT_INIT;
+		struct config c;
+		struct buf problems;
+		size_t n = sizeof(design) - 1, lines = 1, line = 0;
+
+		memcpy(text, design, sizeof(design));
+		for (unsigned cuts = 0; cuts < 1 + round % 4; cuts++) {
+			size_t at;
+
+			seed = seed * 1664525 + 1013904223;
+			at = (seed >> 8) % n;
+			switch (seed >> 30) {
+			case 0:
+				text[at] = signs[(seed >> 4) % (sizeof(signs) - 1)];
+				break;
+			case 1:
+				if (n > 1)
+					memmove(text + at, text + at + 1, n-- - at);
+				break;
+			case 2:
+				memmove(text + at + 1, text + at, n - at + 1);
+				n++;
+				break;
+			default:
+				n = at + 1;
+				text[n] = '\0';
+				break;
+			}
+		}
+		for (size_t i = 0; i < n; i++)
+			lines += text[i] == '\n';
+		buf_init(&problems, PROBLEMS_MAX);
+		if (config_load_text("t.conf", text, &c, &problems, &v) == 0) {
+			accepted++;
+			config_release(&c);
+		} else {
+			assert_int_equal(sscanf(problems.p, "t.conf:%zu: ",
+			    &line), 1);
+			assert_true(line >= 1 && line <= lines);
+			assert_int_equal(v.why, V_CONFIG);
+		}
+		buf_release(&problems);
+	}
+	/* Many a comment was hit. */
+	assert_true(accepted > 400);
+	assert_true(accepted < 3600);
+}
+
 /* --- the rows ----------------------------------------------------------------- */
 
 static void
@@ -674,6 +737,7 @@ main(void)
 		cmocka_unit_test(a_file_that_others_can_change_is_refused),
 		cmocka_unit_test(a_nul_in_the_file_is_refused),
 		cmocka_unit_test(a_failure_leaves_nothing_behind),
+		cmocka_unit_test(mutilated_files_are_accepted_or_explained),
 		cmocka_unit_test(rows_are_in_order),
 		cmocka_unit_test(words_mean_what_they_say),
 	};

@@ -1,13 +1,17 @@
 /* The log: what a line looks like, and that nobody else can write one. */
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -354,6 +358,107 @@ lines_of_many_processes_do_not_mix(void **state)
 	config_release(&c);
 }
 
+/* --- syslog and the journal -------------------------------------------------- */
+
+#define JOURNAL "/run/systemd/journal/socket"
+#define DATAGRAM_MAX 16384
+/* Exit status of a child that may not make a namespace. */
+#define CANNOT 77
+
+static int
+listen_at(const char *name)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(sun.sun_path, name, strlen(name) + 1);
+	return bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 ? fd : -1;
+}
+
+/* The next datagram holds this; 0 or an exit status. */
+static int
+heard(int fd, const char *want)
+{
+	char text[DATAGRAM_MAX + 1];
+	ssize_t n = recv(fd, text, DATAGRAM_MAX, MSG_DONTWAIT);
+
+	if (n < 0)
+		return 3;
+	text[n] = '\0';
+	return strstr(text, want) ? 0 : 4;
+}
+
+/* In a mount namespace of its own, with a /dev and a /run of its own, so that
+ * nothing reaches the log of this machine. */
+static int
+speak_and_listen(void)
+{
+	struct config c;
+	int syslog_fd, journal_fd, r;
+
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/run", "tmpfs", 0, NULL) < 0 ||
+	    mount("none", "/dev", "tmpfs", 0, NULL) < 0)
+		return CANNOT;
+	config_init(&c);
+	c.global.log_facility = SET_FACILITY_LOCAL3;
+	syslog_fd = listen_at("/dev/log");
+	if (syslog_fd < 0)
+		return 5;
+	log_open("vbox-lmtpd", &c.global);
+	log_say(SET_LOG_WARNING, "to %s", "sys\nlog");
+	/* RFC 3164: facility local3 (19) * 8 + warning (4) */
+	r = heard(syslog_fd, "<156>");
+	if (r)
+		return r;
+	/* The journal is not there yet: syslog gets the line. */
+	c.global.log_target = "journal";
+	log_open("vbox-lmtpd", &c.global);
+	log_say(SET_LOG_INFO, "instead");
+	r = heard(syslog_fd, "]: instead");
+	if (r)
+		return r + 10;
+	if (mkdir("/run/systemd", 0755) < 0 ||
+	    mkdir("/run/systemd/journal", 0755) < 0)
+		return 6;
+	journal_fd = listen_at(JOURNAL);
+	log_connect();
+	log_say(SET_LOG_ERROR, "to the journal");
+	r = heard(journal_fd, "MESSAGE=to the journal\nPRIORITY=3\n"
+	    "SYSLOG_FACILITY=19\nSYSLOG_IDENTIFIER=vbox-lmtpd\n");
+	if (r)
+		return r + 20;
+	/* A journald that was started anew has another socket. */
+	if (close(journal_fd) < 0 || unlink(JOURNAL) < 0)
+		return 7;
+	journal_fd = listen_at(JOURNAL);
+	log_say(SET_LOG_INFO, "again");
+	r = heard(journal_fd, "MESSAGE=again\n");
+	if (r)
+		return r + 30;
+	log_close();
+	config_release(&c);
+	return heard(syslog_fd, "") == 3 ? 0 : 8;
+}
+
+static void
+syslog_and_journal_get_their_datagrams(void **state)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0)
+		_exit(speak_and_listen());
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == CANNOT)
+		skip();		/* neither root nor allowed namespaces */
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int
 main(void)
 {
@@ -365,6 +470,7 @@ main(void)
 		cmocka_unit_test(a_delivery_is_one_line_in_the_file),
 		cmocka_unit_test(a_rotated_file_is_opened_anew),
 		cmocka_unit_test(lines_of_many_processes_do_not_mix),
+		cmocka_unit_test(syslog_and_journal_get_their_datagrams),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
