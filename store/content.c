@@ -32,6 +32,8 @@ struct writer {
 	content_sink *sink;
 	void *arg;
 	char last;	/* last byte given to the sink */
+	struct source header;	/* where the header is, from 0 to header_end */
+	uint64_t header_end;
 };
 
 static int
@@ -86,13 +88,13 @@ boundary(const struct writer *w, struct str line)
 }
 
 static int
-read_at(const struct writer *w, uint64_t at, char *scratch, size_t want,
+read_at(const struct source *s, uint64_t at, char *scratch, size_t want,
     struct str *got)
 {
-	if (source_read(w->c->message, at, scratch, want, got) < 0)
+	if (source_read(s, at, scratch, want, got) < 0)
 		return -1;
 	/* The file holds less than was spooled: not our message any more. */
-	if (got->n == 0 && at < w->c->message->n) {
+	if (got->n == 0 && at < s->n) {
 		errno = EIO;
 		return -1;
 	}
@@ -101,14 +103,15 @@ read_at(const struct writer *w, uint64_t at, char *scratch, size_t want,
 
 /* The bytes [at, end) as they are. */
 static int
-copy(struct writer *w, uint64_t at, uint64_t end, char *scratch)
+copy(struct writer *w, const struct source *s, uint64_t at, uint64_t end,
+    char *scratch)
 {
 	struct str got;
 
 	while (at < end) {
 		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
 
-		if (read_at(w, at, scratch, want, &got) < 0 ||
+		if (read_at(s, at, scratch, want, &got) < 0 ||
 		    puts_str(w, got) < 0)
 			return -1;
 		at += got.n;
@@ -122,8 +125,9 @@ copy(struct writer *w, uint64_t at, uint64_t end, char *scratch)
  * a line's start too near the end of the piece is read again with the next.
  */
 static int
-header(struct writer *w, uint64_t at, uint64_t end, char *scratch)
+header(struct writer *w, uint64_t end, char *scratch)
 {
+	uint64_t at = 0;
 	bool dropping = false, fresh = true;	/* fresh: at a line's start */
 	struct str got;
 
@@ -131,7 +135,7 @@ header(struct writer *w, uint64_t at, uint64_t end, char *scratch)
 		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
 		size_t from = 0, i = 0;
 
-		if (read_at(w, at, scratch, want, &got) < 0)
+		if (read_at(&w->header, at, scratch, want, &got) < 0)
 			return -1;
 		while (i < got.n) {
 			const char *nl;
@@ -184,7 +188,7 @@ quoted(struct writer *w, uint64_t at, uint64_t end, char *scratch)
 		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
 		size_t from = 0, i = 0;
 
-		if (read_at(w, at, scratch, want, &got) < 0)
+		if (read_at(w->c->message, at, scratch, want, &got) < 0)
 			return -1;
 		while (i < got.n) {
 			const char *nl;
@@ -257,7 +261,7 @@ content_length(struct writer *w)
 	char byte;
 	int r;
 
-	if (n && (read_at(w, c->message->n - 1, &byte, 1, &tail) < 0))
+	if (n && (read_at(c->message, c->message->n - 1, &byte, 1, &tail) < 0))
 		return -1;
 	if (n && tail.p[0] != '\n')
 		n++;
@@ -273,21 +277,20 @@ content_length(struct writer *w)
 static int
 fields_end(struct writer *w, char *scratch, uint64_t *end_r)
 {
-	uint64_t body = w->c->body, start = w->c->start;
-	size_t look = body - start < 3 ? (size_t)(body - start) : 3;
+	uint64_t end = w->header_end;
+	size_t look = end < 3 ? (size_t)end : 3;
 	struct str got;
 
-	*end_r = body;
+	*end_r = end;
 	if (look == 0)
 		return 0;
-	if (read_at(w, body - look, scratch, look, &got) < 0)
+	if (read_at(&w->header, end - look, scratch, look, &got) < 0)
 		return -1;
-	if (str_ends(got, STR("\n\n")) ||
-	    (body - start == 1 && got.p[0] == '\n'))
-		*end_r = body - 1;
+	if (str_ends(got, STR("\n\n")) || (end == 1 && got.p[0] == '\n'))
+		*end_r = end - 1;
 	else if (str_ends(got, STR("\n\r\n")) ||
-	    (body - start == 2 && str_eq(got, STR("\r\n"))))
-		*end_r = body - 2;
+	    (end == 2 && str_eq(got, STR("\r\n"))))
+		*end_r = end - 2;
 	return 0;
 }
 
@@ -301,6 +304,9 @@ content_write(const struct content *c, enum content_format format,
 	uint64_t end = c->message->n, fields;
 	bool mbox = format != CONTENT_PLAIN;
 
+	w.header = c->header.p ? (struct source){ .mem = c->header.p, .fd = -1,
+	    .n = c->header.n } : *c->message;
+	w.header_end = c->header.p ? c->header.n : c->body;
 	if (mbox && from_line(&w) < 0)
 		return -1;
 	if (puts_str(&w, c->head) < 0 ||
@@ -310,14 +316,15 @@ content_write(const struct content *c, enum content_format format,
 	/* The blank line comes behind what an mbox adds to the header, so
 	 * the fields end before it. */
 	if (fields_end(&w, scratch, &fields) < 0 ||
-	    header(&w, c->start, fields, scratch) < 0)
+	    header(&w, fields, scratch) < 0)
 		return -1;
-	if (w.last != '\n' && (mbox || fields < end) && put(&w, "\n", 1) < 0)
+	if (w.last != '\n' && (mbox || fields < w.header_end ||
+	    c->body < end) && put(&w, "\n", 1) < 0)
 		return -1;
 	if (format == CONTENT_MBOXCL2 && content_length(&w) < 0)
 		return -1;
-	if (fields < c->body) {
-		if (copy(&w, fields, c->body, scratch) < 0)
+	if (fields < w.header_end) {
+		if (copy(&w, &w.header, fields, w.header_end, scratch) < 0)
 			return -1;
 	} else if (mbox || c->body < end) {
 		/* There was none: without it our own fields would run into
@@ -327,7 +334,7 @@ content_write(const struct content *c, enum content_format format,
 	}
 	if (format == CONTENT_MBOXRD || format == CONTENT_MBOXO ?
 	    quoted(&w, c->body, end, scratch) < 0 :
-	    copy(&w, c->body, end, scratch) < 0)
+	    copy(&w, c->message, c->body, end, scratch) < 0)
 		return -1;
 	if (!mbox)
 		return 0;

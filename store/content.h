@@ -34,9 +34,10 @@ struct content {
 	time_t when;		/* of the From_ line */
 	struct str head;	/* whole header lines, each ending in LF */
 	const struct source *message;
-	uint64_t start;		/* where in it to begin */
 	uint64_t body;		/* where its body begins (behind the blank
 				 * line), or its length when it has none */
+	struct str header;	/* p not NULL: stands for the message's own
+				 * header, its blank line included */
 	const struct str *drop;	/* names of fields left out, without colon */
 	size_t drops;
 	struct str mbox_head;	/* lines that only an mbox copy gets, such as

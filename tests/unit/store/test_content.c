@@ -150,6 +150,26 @@ sender_cannot_break_the_from_line(void **state)
 	buf_release(&out);
 }
 
+/* A header edited by a script passes the same way as the message's own. */
+static void
+another_header_may_stand_for_it(void **state)
+{
+	struct source src = { .mem = "A: 1\n\nbody\n", .fd = -1, .n = 11 };
+	struct content c = { .sender = STR("a@b"), .when = WHEN,
+	    .head = STR("X: y\n"), .message = &src, .body = 6,
+	    .header = STR("B: 2\nStatus: RO\n\n") };
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1000);
+	assert_int_equal(content_write(&c, CONTENT_PLAIN, collect, &out), 0);
+	assert_string_equal(out.p, "X: y\nB: 2\nStatus: RO\n\nbody\n");
+	buf_reset(&out);
+	assert_int_equal(content_write(&c, CONTENT_MBOXRD, collect, &out), 0);
+	assert_string_equal(out.p, FROM "X: y\nB: 2\n\nbody\n\n");
+	buf_release(&out);
+}
+
 /* --- reversible: 10,000 random bodies (M1) --------------------------------- */
 
 static uint32_t seed = 1;
@@ -305,6 +325,7 @@ main(void)
 		cmocka_unit_test(copies_look_as_the_format_says),
 		cmocka_unit_test(carriage_returns_end_a_header_too),
 		cmocka_unit_test(sender_cannot_break_the_from_line),
+		cmocka_unit_test(another_header_may_stand_for_it),
 		cmocka_unit_test(bodies_come_back_identical),
 		cmocka_unit_test(pieces_make_no_difference),
 	};
