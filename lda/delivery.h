@@ -22,6 +22,7 @@
 
 #include <time.h>
 
+#include "filters/engine.h"
 #include "lda/config.h"
 #include "lda/envelope.h"
 #include "lda/resolve.h"
@@ -40,6 +41,7 @@ struct agent {
 	const struct config *config;
 	const struct resolver *resolver;
 	const char *hostname;
+	const struct engine *engine;	/* of Sieve; NULL: no scripts are run */
 	enum delivery_mode mode;
 	/* Are we told to end? Asked while a lock is waited for. May be NULL. */
 	bool (*stop)(void);

@@ -1,0 +1,551 @@
+#include "lda/plan.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lda/filter.h"
+#include "lda/place.h"
+#include "lda/plan_world.h"
+#include "lda/scripts.h"
+#include "lda/trace.h"
+#include "store/base/mem.h"
+
+/* The fields that we add to one copy; two addresses and our own words. */
+#define HEAD_MAX 16384
+/* What the log shows of where it went. */
+#define BOXES_MAX 2000
+/* What a rehearsal shows. */
+#define TRACE_MAX (1024 * 1024)
+/* Of a script's problem, this much is told. */
+#define PROBLEM_MAX 600
+
+struct planner {
+	const struct agent *agent;
+	const struct parcel *parcel;
+	const struct addressee *who;
+	struct plan *p;
+	struct verdict *v;
+};
+
+static int
+full(const struct planner *pl)
+{
+	return verdict_set(pl->v, V_NO_MEMORY, "the plan is too large");
+}
+
+/* Room for one more: doubles whenever the count reaches a power of two. */
+static void *
+more(void *list, size_t count, size_t size)
+{
+	if (count & (count - 1))
+		return list;
+	return mem_realloc(list, (count ? 2 * count : 1) * size);
+}
+
+static void
+tell_box(struct plan *p, struct str prefix, const char *root, struct str path)
+{
+	/* The log line may be cut, the delivery goes on. */
+	if (p->boxes.n)
+		(void)buf_addc(&p->boxes, ',');
+	(void)buf_adds(&p->boxes, prefix);
+	(void)buf_addz(&p->boxes, root);
+	if (root[0] && path.n)
+		(void)buf_addc(&p->boxes, '/');
+	(void)buf_adds(&p->boxes, path);
+}
+
+static int
+problem(const struct planner *pl, const struct target *t,
+    const struct settings *s, struct str text)
+{
+	struct plan_problem *x;
+
+	if (pl->p->problem_count == PLAN_COPIES_MAX)
+		return 0;
+	pl->p->problems = more(pl->p->problems, pl->p->problem_count, sizeof(*x));
+	x = &pl->p->problems[pl->p->problem_count++];
+	*x = (struct plan_problem){ .target = t, .settings = s,
+	    .text = arena_copy(pl->p->arena, str_sub(text, 0, PROBLEM_MAX)) };
+	return x->text.p ? 0 : full(pl);
+}
+
+/* --- copies ----------------------------------------------------------------------- */
+
+static int
+trace_head(const struct planner *pl, const struct target *t,
+    struct str *head_r)
+{
+	struct trace_fields fields = {
+		.envelope = pl->parcel->envelope,
+		.delivered_to = t->address,
+		.original_to = pl->who->original,
+		.hostname = pl->agent->hostname,
+		.id = pl->parcel->id,
+		.when = pl->parcel->when,
+	};
+	struct buf head;
+
+	buf_init(&head, HEAD_MAX);
+	trace_add(&fields, &head);
+	*head_r = head.full ? (struct str){ NULL, 0 } :
+	    arena_copy(pl->p->arena, buf_str(&head));
+	buf_release(&head);
+	return head_r->p ? 0 : verdict_set(pl->v, V_TROUBLE,
+	    "trace fields do not fit");
+}
+
+/* "\Seen" and its kin become bits, the rest are keywords. */
+static int
+set_flags(const struct planner *pl, struct str flags, struct mailbox_spec *spec)
+{
+	static const struct {
+		struct str name;
+		enum mailbox_flag flag;
+	} system[] = {
+		{ { "\\Seen", 5 }, MAILBOX_SEEN },
+		{ { "\\Answered", 9 }, MAILBOX_ANSWERED },
+		{ { "\\Flagged", 8 }, MAILBOX_FLAGGED },
+		{ { "\\Deleted", 8 }, MAILBOX_DELETED },
+		{ { "\\Draft", 6 }, MAILBOX_DRAFT },
+	};
+	struct str *keywords = arena_array(pl->p->arena, MAILBOX_KEYWORDS,
+	    sizeof(*keywords)), word;
+
+	if (!keywords)
+		return full(pl);
+	spec->keywords = keywords;
+	while (flags.n && str_split(&flags, ' ', &word)) {
+		bool known = false;
+
+		for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++)
+			if (str_caseeq(word, system[i].name)) {
+				spec->flags |= system[i].flag;
+				known = true;
+			}
+		if (known || word.n == 0 || word.p[0] == '\\' ||
+		    spec->keyword_count == MAILBOX_KEYWORDS)
+			continue;
+		keywords[spec->keyword_count++] = word;
+	}
+	return 0;
+}
+
+static bool
+same_box(const struct mailbox_spec *a, const struct mailbox_spec *b)
+{
+	return strcmp(a->root, b->root) == 0 && strcmp(a->path, b->path) == 0 &&
+	    strcmp(a->folder ? a->folder : "", b->folder ? b->folder : "") == 0;
+}
+
+static int
+add_copy(const struct planner *pl, const struct target *t,
+    const struct settings *s, struct str folder, struct str header,
+    struct str flags)
+{
+	struct plan *p = pl->p;
+	struct plan_copy *c;
+
+	if (p->copy_count == PLAN_COPIES_MAX)
+		return full(pl);
+	p->copies = more(p->copies, p->copy_count, sizeof(*c));
+	c = &p->copies[p->copy_count];
+	*c = (struct plan_copy){ .target = t, .settings = s };
+	if (place_mailbox(s, t, folder, pl->agent->hostname, p->arena, &c->spec,
+	    pl->v) < 0 || set_flags(pl, flags, &c->spec) < 0)
+		return -1;
+	/* One copy in each mailbox (RFC 5228 section 2.10.3). */
+	for (size_t i = 0; i < p->copy_count; i++)
+		if (same_box(&p->copies[i].spec, &c->spec))
+			return 0;
+	c->content = (struct content){
+		.sender = pl->parcel->envelope->sender,
+		.when = pl->parcel->when,
+		.message = &pl->parcel->spool->source,
+		.body = pl->parcel->spool->body,
+		.header = header,
+		.drop = trace_dropped,
+		.drops = trace_dropped_count,
+	};
+	if (trace_head(pl, t, &c->content.head) < 0)
+		return -1;
+	p->copy_count++;
+	tell_box(p, c->spec.format == MAILBOX_MBOX ? STR("mbox:") :
+	    STR("maildir:"), c->spec.root, str_of(c->spec.path));
+	if (c->spec.folder && c->spec.folder[0]) {
+		(void)buf_addc(&p->boxes, '/');
+		(void)buf_addz(&p->boxes, c->spec.folder);
+	}
+	return 0;
+}
+
+/* --- a script's plan ----------------------------------------------------------------- */
+
+static struct str
+edition(const struct engine_result *r, const struct engine_action *a)
+{
+	return a->edition ? r->editions[a->edition] : (struct str){ NULL, 0 };
+}
+
+static int
+add_redirect(const struct planner *pl, struct plan_redirect redirect)
+{
+	struct plan *p = pl->p;
+
+	if (p->redirect_count == PLAN_COPIES_MAX)
+		return full(pl);
+	p->redirects = more(p->redirects, p->redirect_count, sizeof(redirect));
+	p->redirects[p->redirect_count++] = redirect;
+	tell_box(p, redirect.action ? STR("redirect:") : STR("forward:"), "",
+	    redirect.to);
+	return 0;
+}
+
+static int
+add_effect(const struct planner *pl, const struct target *t,
+    const struct settings *s, const struct engine_action *a)
+{
+	struct plan *p = pl->p;
+
+	if (p->effect_count == PLAN_COPIES_MAX)
+		return full(pl);
+	p->effects = more(p->effects, p->effect_count, sizeof(*p->effects));
+	p->effects[p->effect_count++] = (struct plan_effect){ .action = a,
+	    .target = t, .settings = s };
+	return 0;
+}
+
+/* Into a folder; a name that cannot be, or a folder that is not there and is
+ * not to be made, is an error of the script: the mail goes to the inbox. */
+static int
+add_fileinto(const struct planner *pl, const struct target *t,
+    const struct settings *s, const struct engine_result *r,
+    const struct engine_action *a)
+{
+	struct plan_copy *c;
+	size_t before = pl->p->copy_count;
+	const char *why = NULL;
+
+	if (add_copy(pl, t, s, a->mailbox, edition(r, a), a->imap_flags) < 0) {
+		if (pl->v->why != V_BAD_ADDRESS)
+			return -1;
+		*pl->v = VERDICT_INIT;
+		why = "the mailbox name is not usable";
+	} else if (pl->p->copy_count > before && !s->autocreate) {
+		c = &pl->p->copies[before];
+		if (a->flags & ENGINE_F_CREATE) {
+			c->spec.make = MAILBOX_MAY_MAKE;
+		} else {
+			int there = mailbox_exists(&c->spec, pl->v);
+
+			if (there < 0)
+				return -1;
+			if (!there) {
+				pl->p->copy_count = before;
+				why = "the mailbox does not exist";
+			}
+		}
+	}
+	if (!why)
+		return 0;
+	if (problem(pl, t, s, str_of(why)) < 0)
+		return -1;
+	return add_copy(pl, t, s, STR(""), edition(r, a), a->imap_flags);
+}
+
+static int
+take_action(const struct planner *pl, const struct target *t,
+    const struct settings *s, const struct engine_result *r,
+    const struct engine_action *a)
+{
+	switch (a->kind) {
+	case ENGINE_KEEP:
+		return add_copy(pl, t, s, pl->who->folder, edition(r, a),
+		    a->imap_flags);
+	case ENGINE_FILEINTO:
+		return add_fileinto(pl, t, s, r, a);
+	case ENGINE_REDIRECT:
+		return add_redirect(pl, (struct plan_redirect){
+		    .to = a->address, .header = edition(r, a), .target = t,
+		    .action = a, .settings = s });
+	case ENGINE_REJECT:
+	case ENGINE_EREJECT:
+		/* For the only mailbox: refuse, the client tells the sender.
+		 * One of several cannot speak for the others. */
+		if (pl->who->resolution->target_count == 1) {
+			verdict_set(pl->v, V_POLICY, "refused by script");
+			verdict_say(pl->v, "%.*s", STR_ARG(a->reason));
+			return -1;
+		}
+		return add_effect(pl, t, s, a);
+	case ENGINE_VACATION:
+	case ENGINE_NOTIFY:
+	case ENGINE_MARK:
+		return add_effect(pl, t, s, a);
+	case ENGINE_DISCARD:
+		tell_box(pl->p, STR("discard"), "", STR(""));
+		return 0;
+	case ENGINE_ACT_COUNT:
+		break;
+	}
+	return 0;
+}
+
+static int
+take_problems(const struct planner *pl, const struct target *t,
+    const struct settings *s, const struct engine_result *r)
+{
+	struct buf text;
+	int result = 0;
+
+	buf_init(&text, PROBLEM_MAX * 2);
+	for (size_t i = 0; i < r->errors.n && result == 0; i++) {
+		const struct engine_error *e = &r->errors.list[i];
+
+		if (e->warning)
+			continue;
+		buf_reset(&text);
+		buf_adds(&text, e->script);
+		if (e->line)
+			buf_addf(&text, ":%u:%u", e->line, e->column);
+		buf_addz(&text, ": ");
+		buf_adds(&text, e->text);
+		result = problem(pl, t, s, buf_str(&text));
+	}
+	buf_release(&text);
+	return result;
+}
+
+/* Every address that is the user's here: as the directory has it, as the
+ * mail was addressed, and as that was resolved. */
+static size_t
+addresses_of(const struct planner *pl, const struct target *t,
+    struct str list[4])
+{
+	const struct resolution *res = pl->who->resolution;
+	struct buf b;
+	size_t n = 0;
+
+	list[n++] = t->address;
+	buf_init(&b, HEAD_MAX);
+	buf_adds(&b, res->local);
+	buf_addc(&b, '@');
+	buf_adds(&b, res->domain);
+	list[n] = arena_copy(pl->p->arena, buf_str(&b));
+	if (list[n].p)
+		n++;
+	buf_release(&b);
+	if (pl->who->original.n)
+		list[n++] = pl->who->original;
+	return n;
+}
+
+static int
+extensions_of(const struct planner *pl, const struct settings *s,
+    struct str *list_r)
+{
+	struct buf b;
+
+	buf_init(&b, HEAD_MAX);
+	for (size_t i = 0; i < s->sieve_extensions.n; i++) {
+		if (i)
+			buf_addc(&b, ' ');
+		buf_addz(&b, s->sieve_extensions.v[i]);
+	}
+	*list_r = arena_copy(pl->p->arena, buf_str(&b));
+	buf_release(&b);
+	return list_r->p ? 0 : full(pl);
+}
+
+static int
+run_scripts(const struct planner *pl, const struct target *t,
+    const struct settings *s, const struct scripts *scripts,
+    struct engine_result *r)
+{
+	struct filter_how how = {
+		.engine = pl->agent->engine,
+		.sandbox = s->sandbox,
+		.timeout_ms = s->filter_timeout,
+		.cpu_ms = s->sieve_max_cpu_time,
+		.memory = s->filter_memory,
+	};
+	struct engine_settings set = {
+		.max_actions = (unsigned)s->sieve_max_actions,
+		.max_redirects = s->sieve_max_redirects ?
+		    (unsigned)s->sieve_max_redirects : UINT_MAX,
+		.delimiter = str_of(s->recipient_delimiter),
+		.vacation_min = (int64_t)(s->sieve_vacation_min / 1000),
+		.vacation_max = (int64_t)(s->sieve_vacation_max / 1000),
+	};
+	struct str addresses[4];
+	struct engine_envelope envelope = {
+		.from = pl->parcel->envelope->sender,
+	};
+	struct plan_world context = { .agent = pl->agent, .target = t,
+	    .settings = s, .arena = pl->p->arena };
+	struct engine_world world;
+	struct engine_job job = {
+		.settings = &set,
+		.world = &world,
+		.scripts = scripts->list,
+		.n_scripts = scripts->n,
+		.envelope = &envelope,
+		.addresses = addresses,
+		.n_addresses = addresses_of(pl, t, addresses),
+		.user = t->address,
+		.host = str_of(pl->agent->hostname),
+		.now = pl->parcel->when,
+		.zone = plan_zone(pl->parcel->when),
+		.trace = pl->agent->mode == DELIVERY_REHEARSAL,
+	};
+
+	if (extensions_of(pl, s, &set.extensions) < 0 ||
+	    plan_envelope_to(t, s, pl->p->arena, &envelope.to, pl->v) < 0)
+		return -1;
+	envelope.orig_to = pl->who->original;
+	plan_world_init(&world, &context);
+	return filter_run(&how, &job, &pl->parcel->spool->source, r, pl->v);
+}
+
+/* --- targets ----------------------------------------------------------------------- */
+
+static int
+plan_mailbox(const struct planner *pl, const struct target *t)
+{
+	const struct settings *s = config_domain(pl->agent->config,
+	    t->account.domain);
+	struct scripts scripts;
+	struct engine_result *r;
+
+	if (s->message_size_limit &&
+	    pl->parcel->spool->n > s->message_size_limit)
+		return verdict_set(pl->v, V_TOO_BIG, "%llu bytes",
+		    (unsigned long long)pl->parcel->spool->n);
+	scripts = (struct scripts){ .n = 0 };
+	if (pl->agent->engine && scripts_load(s, &t->account, pl->p->arena, &scripts, pl->v) < 0)
+		return -1;
+	if (scripts.why.n) {
+		struct buf text;
+		int bad;
+
+		buf_init(&text, PROBLEM_MAX);
+		buf_adds(&text, scripts.refused);
+		buf_addz(&text, ": not run: ");
+		buf_adds(&text, scripts.why);
+		bad = problem(pl, t, s, buf_str(&text));
+		buf_release(&text);
+		if (bad)
+			return -1;
+	}
+	if (scripts.n == 0)
+		return add_copy(pl, t, s, pl->who->folder,
+		    (struct str){ NULL, 0 }, STR(""));
+	r = &pl->p->results[pl->p->result_count++];
+	engine_result_init(r);
+	if (run_scripts(pl, t, s, &scripts, r) < 0)
+		return -1;
+	if (r->trace.n)
+		(void)buf_adds(&pl->p->trace, buf_str(&r->trace));
+	if (take_problems(pl, t, s, r) < 0)
+		return -1;
+	for (size_t i = 0; i < r->n_actions; i++)
+		if (take_action(pl, t, s, r, &r->actions[i]) < 0)
+			return -1;
+	return 0;
+}
+
+static void
+add_recipient(const struct resolution *res, struct buf *out)
+{
+	buf_adds(out, res->local);
+	buf_addc(out, '@');
+	buf_adds(out, res->domain);
+}
+
+static int
+check_passed(const struct planner *pl, struct str address)
+{
+	struct trace_loop loop = { .address = address };
+	struct trace again;
+
+	if (trace_scan(pl->parcel->spool, &again, trace_loop_look, &loop,
+	    pl->v) < 0)
+		return -1;
+	if (loop.found)
+		return verdict_set(pl->v, V_LOOP,
+		    "delivered to this recipient before");
+	return 0;
+}
+
+/* RFC 5321 section 6.3, and our own mark: Delivered-To of each mailbox, and
+ * of the recipient whose mail the directory passes on. Before any script
+ * runs, so that a loop ends whatever the script says. */
+static int
+check_loops(const struct planner *pl)
+{
+	const struct resolution *res = pl->who->resolution;
+	const struct settings *s = config_domain(pl->agent->config, res->domain);
+	bool remote = false;
+	struct buf address;
+	int r = 0;
+
+	if (pl->parcel->trace.received > s->hop_limit)
+		return verdict_set(pl->v, V_LOOP,
+		    "%u Received fields, hop_limit %llu",
+		    pl->parcel->trace.received, (unsigned long long)s->hop_limit);
+	for (size_t i = 0; i < res->target_count; i++) {
+		if (res->targets[i].kind == TARGET_REMOTE)
+			remote = true;
+		else if (check_passed(pl, res->targets[i].address) < 0)
+			return -1;
+	}
+	if (!remote)
+		return 0;
+	buf_init(&address, HEAD_MAX);
+	add_recipient(res, &address);
+	r = check_passed(pl, buf_str(&address));
+	buf_release(&address);
+	return r;
+}
+
+int
+plan_make(const struct agent *agent, const struct parcel *parcel,
+    const struct addressee *who, struct arena *arena, struct plan *plan_r,
+    struct verdict *v)
+{
+	struct planner pl = { agent, parcel, who, plan_r, v };
+	const struct resolution *res = who->resolution;
+	size_t n = res->target_count;
+
+	*plan_r = (struct plan){ .arena = arena };
+	buf_init(&plan_r->boxes, BOXES_MAX);
+	buf_init(&plan_r->trace, TRACE_MAX);
+	plan_r->results = mem_zalloc(n, sizeof(*plan_r->results));
+	if (check_loops(&pl) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		const struct target *t = &res->targets[i];
+
+		if (t->kind == TARGET_MAILBOX ? plan_mailbox(&pl, t) < 0 :
+		    add_redirect(&pl, (struct plan_redirect){ .to = t->address,
+		    .settings = config_domain(agent->config, res->domain) }) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void
+plan_release(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->result_count; i++)
+		engine_result_release(&plan->results[i]);
+	plan->result_count = 0;
+	free(plan->results);
+	free(plan->copies);
+	free(plan->redirects);
+	free(plan->effects);
+	free(plan->problems);
+	buf_release(&plan->boxes);
+	buf_release(&plan->trace);
+}

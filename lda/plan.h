@@ -1,0 +1,77 @@
+/*
+ * What is to be done for one recipient: which copies go where, what is
+ * handed on, what is answered. Made of the resolution and of the scripts of
+ * each mailbox; delivery.c carries it out.
+ */
+#ifndef LDA_PLAN_H
+#define LDA_PLAN_H
+
+#include "filters/engine.h"
+#include "lda/delivery.h"
+#include "store/base/arena.h"
+#include "store/content.h"
+#include "store/mailbox.h"
+
+/* Copies and redirects of one recipient, its aliases' targets among them. */
+#define PLAN_COPIES_MAX 2000
+
+struct plan_copy {
+	const struct target *target;
+	const struct settings *settings;
+	struct mailbox_spec spec;
+	struct content content;
+	struct mailbox *box;		/* while it is carried out */
+};
+
+/* A redirect of a script, or a forward of the directory. */
+struct plan_redirect {
+	struct str to;
+	struct str header;		/* p not NULL: edited */
+	const struct target *target;	/* whose script; NULL: the directory's */
+	const struct engine_action *action;	/* NULL likewise */
+	const struct settings *settings;
+};
+
+/* What a script wants besides: vacation, notify, marks, a reject that can
+ * only be told by mail. Best effort, when all else is done. */
+struct plan_effect {
+	const struct engine_action *action;
+	const struct target *target;
+	const struct settings *settings;
+};
+
+/* A script that did not do what its owner meant (MISSION V3). */
+struct plan_problem {
+	const struct target *target;
+	const struct settings *settings;
+	struct str text;		/* "SCRIPT:LINE:COLUMN: what" */
+};
+
+struct plan {
+	struct plan_copy *copies;
+	size_t copy_count;
+	struct plan_redirect *redirects;
+	size_t redirect_count;
+	struct plan_effect *effects;
+	size_t effect_count;
+	struct plan_problem *problems;
+	size_t problem_count;
+	struct buf boxes;		/* for the log: where it goes */
+	struct buf trace;		/* for a rehearsal */
+	/* one for each mailbox that has scripts; they hold what is borrowed */
+	struct engine_result *results;
+	size_t result_count;
+	struct arena *arena;
+};
+
+/*
+ * 0, or -1: V_POLICY when a script refuses the message for the only mailbox
+ * there is, V_LOOP, V_TOO_BIG, or what kept us from planning ("try again").
+ * The plan is to be released in both cases.
+ */
+int plan_make(const struct agent *agent, const struct parcel *parcel,
+    const struct addressee *who, struct arena *arena, struct plan *plan_r,
+    struct verdict *v);
+void plan_release(struct plan *plan);
+
+#endif
