@@ -128,7 +128,7 @@ $(eval $(call archive,$(LIB_LDA),$(LDA_SRC)))
 # What each layer needs from outside.
 STORE_LIBS := $(STATIC) -llockfile $(DYNAMIC)
 FILTERS_LIBS :=
-LDA_LIBS := $(STATIC) -lconfuse $(DYNAMIC)
+LDA_LIBS := $(STATIC) -lconfuse $(DYNAMIC) -lssl -lcrypto -lseccomp
 
 -include Makefile.local
 

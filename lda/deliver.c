@@ -14,6 +14,7 @@
 #include "lda/config.h"
 #include "lda/delivery.h"
 #include "lda/envelope.h"
+#include "lda/lmtp/stdio.h"
 #include "lda/log.h"
 #include "lda/privileges.h"
 #include "lda/report.h"
@@ -324,6 +325,19 @@ finish(struct run *run, struct verdict *v)
 	return verdict_exit(v, profile);
 }
 
+/* -l: many messages; the replies say how it went, the status only whether
+ * there was anybody to speak to. */
+static int
+lmtp(struct run *run, struct verdict *v)
+{
+	if (settle(run, v) < 0 ||
+	    stdio_serve(&run->config, run->hostname, v) < 0) {
+		(void)dprintf(STDERR_FILENO, "vbox-deliver: %s\n", v->detail);
+		return EX_TEMPFAIL;
+	}
+	return EX_OK;
+}
+
 int
 deliver_program(int argc, char **argv)
 {
@@ -355,6 +369,7 @@ deliver_program(int argc, char **argv)
 		return puts("vbox-deliver " VBOX_VERSION) < 0 ||
 		    fflush(stdout) != 0 ? EX_TEMPFAIL : EX_OK;
 	case ARGS_LMTP:
+		return lmtp(&run, &v);
 	case ARGS_DELIVER:
 		break;
 	}

@@ -136,7 +136,7 @@ report_log(const struct report *r)
 		.size = r->parcel->spool ? r->parcel->spool->n : 0,
 		.verdict = r->verdict,
 		.delay_ms = (uint64_t)r->elapsed_ms,
-		.door = r->rehearsal ? "rehearsal" : "argv",
+		.door = r->rehearsal ? "rehearsal" : r->door ? r->door : "argv",
 	};
 	struct buf to;
 

@@ -20,6 +20,7 @@ struct report {
 	const struct delivery *delivery;	/* may be NULL */
 	int64_t elapsed_ms;
 	bool rehearsal, json;
+	const char *door;		/* for the log; NULL: argv */
 };
 
 /*

@@ -222,6 +222,14 @@ reap(struct child *c, bool kill_it, int *status_r)
 	}
 }
 
+static int (*through)(const struct submit_job *job, struct verdict *v);
+
+void
+submit_through(int (*run)(const struct submit_job *job, struct verdict *v))
+{
+	through = run;
+}
+
 int
 submit_run(const struct submit_job *job, struct verdict *v)
 {
@@ -232,6 +240,8 @@ submit_run(const struct submit_job *job, struct verdict *v)
 	int status = 0, error = 0;
 	bool given;
 
+	if (through)
+		return through(job, v);
 	if (job->command[0] != '/')
 		return verdict_set(v, V_CONFIG, "submit: %s is no absolute path",
 		    job->command);

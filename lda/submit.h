@@ -52,5 +52,9 @@ struct submit_job {
  * and cannot be passed on (no DSN extension) is dropped.
  */
 int submit_run(const struct submit_job *job, struct verdict *v);
+/* From now on submit_run() is done by this function, for a process that may
+ * not execute anything. */
+void submit_through(int (*run)(const struct submit_job *job,
+    struct verdict *v));
 
 #endif

@@ -1,0 +1,353 @@
+#include "lda/lmtp/transaction.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lda/report.h"
+#include "store/base/clock.h"
+#include "store/base/mem.h"
+
+/* Envelope and resolved recipients of one message. */
+#define TRANSACTION_ARENA (256 * 1024 * 1024)
+/* CRLF is turned to LF in pieces of this size. */
+#define PIECE 16384
+/* Between two looks at mailboxes that are taken, in ms: the first, the
+ * most. A holder that is one of us rings a bell, so this is for others. */
+#define NAP_LEAST 2
+#define NAP_MOST 50
+
+struct transaction_rcpt {
+	struct resolution resolution;
+	struct str local, domain;	/* as given */
+	struct str original;
+	struct addressee who;
+	struct delivery *delivery;
+	struct verdict verdict;
+	uint64_t key;
+	uint32_t bell;
+	int64_t began_ms, deadline_ms;
+	bool waiting;			/* counted on the board */
+	bool done;
+};
+
+void
+transaction_init(struct transaction *t, const struct session_site *site)
+{
+	const struct settings *s = &site->agent->config->global;
+	struct spool_how how = { .dir = s->spool_dir, .memory = s->spool_memory,
+	    .limit = s->message_size_limit };
+
+	*t = (struct transaction){ .site = site };
+	arena_init(&t->arena, TRANSACTION_ARENA);
+	spool_init(&t->spool, &how);
+	verdict_ok(&t->spool_verdict, "nothing yet");
+}
+
+static void
+settle(struct transaction *t, struct transaction_rcpt *r)
+{
+	struct board *b = t->site->board;
+
+	if (r->waiting)
+		board_wait_end(b, t->site->slot, r->key);
+	r->waiting = false;
+	r->done = true;
+	delivery_close(&r->delivery);
+	if (b)
+		board_ring(b, r->key);
+}
+
+void
+transaction_reset(struct transaction *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (!t->rcpts[i]->done)
+			settle(t, t->rcpts[i]);
+	t->count = 0;
+	t->parcel = (struct parcel){ .spool = NULL };
+	spool_reset(&t->spool);
+	t->crlf.held = false;
+	verdict_ok(&t->spool_verdict, "nothing yet");
+	arena_reset(&t->arena);
+}
+
+void
+transaction_release(struct transaction *t)
+{
+	transaction_reset(t);
+	free(t->rcpts);
+	spool_release(&t->spool);
+	arena_release(&t->arena);
+}
+
+int
+transaction_mail(struct transaction *t, const struct lmtp *p,
+    struct verdict *v)
+{
+	const char *helo = p->peer[LMTP_PEER_HELO], *name =
+	    p->peer[LMTP_PEER_ADDR];
+
+	transaction_reset(t);
+	t->began_ms = clock_mono_ms();
+	t->envelope = (struct envelope){
+		.sender = arena_copy(&t->arena, p->mail.path.text),
+		.protocol = str_of(lmtp_with(p)),
+		.helo = arena_copy(&t->arena, str_of(*helo ? helo : p->helo)),
+		.client = *name ? arena_copy(&t->arena, str_of(name)) : t->client,
+	};
+	if (envelope_check(t->envelope.sender, v) < 0)
+		return -1;
+	return verdict_ok(v, "sender");
+}
+
+/* Too big for this recipient's domain, as far as the client has said? */
+static int
+check_size(const struct transaction *t, const struct lmtp *p,
+    const struct resolution *res, struct verdict *v)
+{
+	const struct settings *s = config_domain(t->site->agent->config,
+	    res->domain);
+
+	if (s->message_size_limit && p->mail.size > s->message_size_limit)
+		return verdict_set(v, V_TOO_BIG, "declared %llu bytes",
+		    (unsigned long long)p->mail.size);
+	return 0;
+}
+
+static int
+resolve(struct transaction *t, const struct lmtp *p,
+    struct transaction_rcpt *r, struct verdict *v)
+{
+	const struct agent *agent = t->site->agent;
+	const struct settings *s = &agent->config->global;
+	struct resolver resolver = *agent->resolver;
+	struct str postmaster = str_of(s->postmaster), local, domain;
+
+	r->local = arena_copy(&t->arena, str_mem(p->rcpt.path.local,
+	    p->rcpt.path.local_n));
+	r->domain = arena_copy(&t->arena, p->rcpt.path.domain);
+	local = r->local;
+	domain = r->domain;
+	if (domain.n == 0) {
+		/* <postmaster>: RFC 5321 section 4.5.1. */
+		envelope_split(postmaster, &local, &domain);
+		if (domain.n == 0)
+			return verdict_set(v, V_UNKNOWN_USER,
+			    "postmaster is not set to an address");
+	}
+	resolver.delimiters = config_domain(agent->config,
+	    domain)->recipient_delimiter;
+	if (resolve_recipient(&resolver, local, domain, STR(""), &t->arena,
+	    &r->resolution) < 0) {
+		*v = r->resolution.verdict;
+		return -1;
+	}
+	return check_size(t, p, &r->resolution, v);
+}
+
+/* The mailbox that recipients with the same one wait for. */
+static uint64_t
+key_of(const struct resolution *res)
+{
+	for (size_t i = 0; i < res->target_count; i++)
+		if (res->targets[i].kind == TARGET_MAILBOX)
+			return board_key(res->targets[i].address);
+	return board_key(STR(""));
+}
+
+static void
+report(const struct transaction *t, const struct transaction_rcpt *r)
+{
+	struct report rep = {
+		.verdict = &r->verdict,
+		.local = r->local,
+		.domain = r->domain,
+		.envelope = &t->envelope,
+		.parcel = &t->parcel,
+		.resolution = &r->resolution,
+		.delivery = r->delivery,
+		.elapsed_ms = clock_mono_ms() - r->began_ms,
+		.door = "lmtp",
+	};
+
+	if (t->site->done)
+		t->site->done(&rep);
+}
+
+int
+transaction_rcpt(struct transaction *t, const struct lmtp *p,
+    struct verdict *v)
+{
+	struct transaction_rcpt *r = arena_alloc(&t->arena, sizeof(*r));
+	struct str original;
+
+	if (!r)
+		return verdict_set(v, V_NO_MEMORY, "recipients");
+	r->began_ms = clock_mono_ms();
+	if (resolve(t, p, r, v) < 0) {
+		r->verdict = *v;
+		report(t, r);
+		return -1;
+	}
+	original = p->rcpt.orcpt_type.n ? p->rcpt.orcpt : p->rcpt.path.text;
+	r->original = arena_copy(&t->arena, original);
+	if (envelope_check(r->original, v) < 0)
+		return -1;
+	r->who = (struct addressee){ .resolution = &r->resolution,
+	    .original = r->original, .folder = STR("") };
+	r->key = key_of(&r->resolution);
+	if (t->count == t->room) {
+		t->room = t->room ? t->room * 2 : 16;
+		t->rcpts = mem_realloc(t->rcpts, t->room * sizeof(*t->rcpts));
+	}
+	t->rcpts[t->count++] = r;
+	return verdict_ok(v, "recipient");
+}
+
+void
+transaction_bytes(struct transaction *t, struct str bytes)
+{
+	static char piece[PIECE];
+	size_t n;
+
+	while (bytes.n && t->spool_verdict.why == V_OK) {
+		n = crlf_feed(&t->crlf, &bytes, piece, sizeof(piece));
+		(void)spool_add(&t->spool, piece, n, &t->spool_verdict);
+	}
+}
+
+int
+transaction_kept(const struct transaction *t, struct verdict *v)
+{
+	*v = t->spool_verdict;
+	return t->spool_verdict.why == V_OK ? 0 : -1;
+}
+
+/* --- delivering ------------------------------------------------------------ */
+
+static int
+finish_spool(struct transaction *t, struct verdict *v)
+{
+	char last;
+
+	if (t->spool_verdict.why == V_OK && crlf_end(&t->crlf, &last))
+		(void)spool_add(&t->spool, &last, 1, &t->spool_verdict);
+	if (transaction_kept(t, v) < 0)
+		return -1;
+	spool_finish(&t->spool);
+	return parcel_init(&t->parcel, &t->spool, &t->envelope, v);
+}
+
+static void
+conclude(struct transaction *t, struct transaction_rcpt *r)
+{
+	if (r->verdict.why == V_OK)
+		verdict_say(&r->verdict, "OK %s", t->parcel.id);
+	report(t, r);
+	settle(t, r);
+}
+
+static void
+begin(struct transaction *t, struct transaction_rcpt *r)
+{
+	r->began_ms = clock_mono_ms();
+	r->verdict = VERDICT_INIT;
+	if (delivery_open(t->site->agent, &t->parcel, &r->who, &r->delivery,
+	    &r->verdict) < 0) {
+		conclude(t, r);
+		return;
+	}
+	r->deadline_ms = r->began_ms + delivery_patience(r->delivery);
+}
+
+/* A mailbox is taken: may we wait for it? */
+static bool
+may_wait(struct transaction *t, struct transaction_rcpt *r)
+{
+	const struct agent *agent = t->site->agent;
+	const struct settings *s = &agent->config->global;
+
+	if (agent->stop && agent->stop()) {
+		verdict_set(&r->verdict, V_SHUTDOWN,
+		    "told to stop while the mailbox was busy");
+		return false;
+	}
+	if (clock_mono_ms() >= r->deadline_ms)
+		return false;
+	if (r->waiting || !t->site->board)
+		return true;
+	if (!board_wait_begin(t->site->board, t->site->slot, r->key,
+	    s->mailbox_concurrency)) {
+		verdict_set(&r->verdict, V_BOX_BUSY,
+		    "mailbox_concurrency: %llu others wait for it",
+		    (unsigned long long)s->mailbox_concurrency);
+		return false;
+	}
+	r->waiting = true;
+	return true;
+}
+
+/* One try; true when this recipient is through. */
+static bool
+try(struct transaction *t, struct transaction_rcpt *r)
+{
+	if (t->site->board)
+		r->bell = board_bell(t->site->board, r->key);
+	if (delivery_prepare(r->delivery, 0, &r->verdict) == 0)
+		(void)delivery_commit(r->delivery, &r->verdict);
+	else if (r->verdict.why == V_BOX_BUSY && may_wait(t, r))
+		return false;
+	conclude(t, r);
+	return true;
+}
+
+static void
+nap(const struct transaction *t, const struct transaction_rcpt *r, int ms)
+{
+	struct timespec ts = { .tv_nsec = ms * 1000000L };
+
+	if (t->site->board)
+		board_sleep(t->site->board, r->key, r->bell, ms);
+	else
+		(void)nanosleep(&ts, NULL); /* sooner does no harm */
+}
+
+void
+transaction_deliver(struct transaction *t,
+    void (*answer)(void *arg, const struct verdict *v), void *arg)
+{
+	struct transaction_rcpt *first_waiting;
+	struct verdict v = VERDICT_INIT;
+	size_t told = 0;
+	int ms = NAP_LEAST;
+	bool moved;
+
+	if (finish_spool(t, &v) < 0) {
+		for (size_t i = 0; i < t->count; i++) {
+			t->rcpts[i]->verdict = v;
+			conclude(t, t->rcpts[i]);
+		}
+	}
+	for (size_t i = 0; i < t->count; i++)
+		if (!t->rcpts[i]->done)
+			begin(t, t->rcpts[i]);
+	for (;;) {
+		first_waiting = NULL;
+		moved = false;
+		for (size_t i = 0; i < t->count; i++) {
+			struct transaction_rcpt *r = t->rcpts[i];
+
+			if (!r->done && try(t, r))
+				moved = true;
+			if (!r->done && !first_waiting)
+				first_waiting = r;
+			while (told < t->count && t->rcpts[told]->done)
+				answer(arg, &t->rcpts[told++]->verdict);
+		}
+		if (!first_waiting)
+			return;
+		ms = moved ? NAP_LEAST : ms * 2 < NAP_MOST ? ms * 2 : NAP_MOST;
+		nap(t, first_waiting, ms);
+	}
+}

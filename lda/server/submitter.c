@@ -1,0 +1,340 @@
+#include "lda/server/submitter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/base/clock.h"
+#include "store/base/file.h"
+#include "store/base/mem.h"
+
+/* Programs of the MTA that run at a time. */
+#define AT_A_TIME 20
+/* Words of one request: command, sender, head, recipients. */
+#define REQUEST_MAX (4 * 1024 * 1024)
+/* Time for the answer beyond the program's own. */
+#define GRACE_MS 10000
+
+/* In front of the words; each word has its length before it. */
+struct request {
+	uint64_t timeout_ms;
+	uint64_t start, size;	/* of the message */
+	uint32_t to_count;
+};
+
+struct answer {
+	uint32_t why;
+	char detail[VERDICT_DETAIL];
+};
+
+enum { FD_WORDS, FD_MESSAGE, FD_ANSWER, FD_COUNT };
+
+static int helper_socket = -1;
+
+/* --- asking (in a worker) ---------------------------------------------------- */
+
+static void
+add_word(struct buf *b, struct str s)
+{
+	uint32_t n = (uint32_t)s.n;
+
+	(void)buf_add(b, &n, sizeof(n)); /* b->full tells */
+	(void)buf_adds(b, s);
+}
+
+static int
+memory_file(struct str s)
+{
+	int fd = memfd_create("vbox-submit", MFD_CLOEXEC);
+
+	if (fd >= 0 && file_write_all(fd, s.p, s.n) < 0)
+		file_close(&fd);
+	return fd;
+}
+
+static int
+message_file(const struct submit_job *job)
+{
+	if (job->message->fd >= 0)
+		return fcntl(job->message->fd, F_DUPFD_CLOEXEC, 0);
+	return memory_file(str_mem(job->message->mem, job->message->n));
+}
+
+static int
+words_file(const struct submit_job *job)
+{
+	struct request r = { .timeout_ms = job->timeout_ms,
+	    .start = job->start, .size = job->message->n,
+	    .to_count = (uint32_t)job->to_count };
+	struct buf b;
+	int fd = -1;
+
+	buf_init(&b, REQUEST_MAX);
+	(void)buf_add(&b, &r, sizeof(r));
+	add_word(&b, str_of(job->command));
+	add_word(&b, job->sender);
+	add_word(&b, job->head);
+	for (size_t i = 0; i < job->to_count; i++)
+		add_word(&b, job->to[i]);
+	if (!b.full)
+		fd = memory_file(buf_str(&b));
+	else
+		errno = E2BIG;
+	buf_release(&b);
+	return fd;
+}
+
+static int
+send_request(const int fds[FD_COUNT])
+{
+	char byte = 'S', control[CMSG_SPACE(FD_COUNT * sizeof(int))] = { 0 };
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(FD_COUNT * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, FD_COUNT * sizeof(int));
+	return sendmsg(helper_socket, &m, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+static int
+read_answer(int fd, int64_t deadline, struct verdict *v)
+{
+	struct answer a;
+	size_t have = 0;
+
+	while (have < sizeof(a)) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		int64_t left = deadline - clock_mono_ms();
+		ssize_t n;
+
+		if (left <= 0)
+			return verdict_set(v, V_SUBMIT,
+			    "the submit helper does not answer");
+		if (poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left) <= 0)
+			continue;
+		n = read(fd, (char *)&a + have, sizeof(a) - have);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return verdict_set(v, V_SUBMIT,
+			    "the submit helper died");
+		have += (size_t)n;
+	}
+	a.detail[sizeof(a.detail) - 1] = '\0';
+	if (a.why >= V_WHY_COUNT)
+		return verdict_set(v, V_SUBMIT, "a wrong answer");
+	if (a.why == V_OK)
+		return verdict_ok(v, "%s", a.detail);
+	return verdict_set(v, (enum verdict_why)a.why, "%s", a.detail);
+}
+
+static int
+ask(const struct submit_job *job, struct verdict *v)
+{
+	int fds[FD_COUNT] = { -1, -1, -1 }, back[2] = { -1, -1 }, r = -1;
+
+	fds[FD_WORDS] = words_file(job);
+	fds[FD_MESSAGE] = message_file(job);
+	if (fds[FD_WORDS] < 0 || fds[FD_MESSAGE] < 0 ||
+	    pipe2(back, O_CLOEXEC) < 0) {
+		verdict_errno(v, errno, "ask the submit helper");
+		goto out;
+	}
+	fds[FD_ANSWER] = back[1];
+	if (send_request(fds) < 0) {
+		verdict_errno(v, errno, "ask the submit helper");
+		goto out;
+	}
+	file_close(&back[1]);
+	r = read_answer(back[0], clock_mono_ms() + (int64_t)job->timeout_ms +
+	    GRACE_MS, v);
+out:
+	file_close(&fds[FD_WORDS]);
+	file_close(&fds[FD_MESSAGE]);
+	file_close(&back[0]);
+	file_close(&back[1]);
+	return r;
+}
+
+void
+submitter_use(int socket)
+{
+	helper_socket = socket;
+	submit_through(ask);
+}
+
+/* --- answering (in the helper) -------------------------------------------------- */
+
+static int
+take_word(struct str *in, struct str *word_r)
+{
+	uint32_t n;
+
+	if (in->n < sizeof(n))
+		return -1;
+	memcpy(&n, in->p, sizeof(n));
+	*in = str_sub(*in, sizeof(n), in->n);
+	if (n > in->n)
+		return -1;
+	*word_r = str_sub(*in, 0, n);
+	*in = str_sub(*in, n, in->n);
+	return 0;
+}
+
+/* A worker is not believed: the program must be one of the configuration. */
+static const char *
+known_command(const struct config *c, struct str word)
+{
+	if (str_eq(word, str_of(c->global.submit)))
+		return c->global.submit;
+	for (size_t i = 0; i < c->section_count; i++)
+		if (str_eq(word, str_of(c->sections[i].settings.submit)))
+			return c->sections[i].settings.submit;
+	return NULL;
+}
+
+static int
+run(const struct config *c, struct str in, int message, struct verdict *v)
+{
+	static struct str to[SUBMIT_RECIPIENTS];
+	struct source source = { .fd = message };
+	struct submit_job job = { .message = &source, .to = to };
+	struct request r;
+	struct str command;
+
+	if (in.n < sizeof(r))
+		return verdict_set(v, V_SUBMIT, "a wrong request");
+	memcpy(&r, in.p, sizeof(r));
+	in = str_sub(in, sizeof(r), in.n);
+	if (r.to_count > SUBMIT_RECIPIENTS || take_word(&in, &command) < 0 ||
+	    take_word(&in, &job.sender) < 0 || take_word(&in, &job.head) < 0)
+		return verdict_set(v, V_SUBMIT, "a wrong request");
+	for (uint32_t i = 0; i < r.to_count; i++)
+		if (take_word(&in, &to[i]) < 0)
+			return verdict_set(v, V_SUBMIT, "a wrong request");
+	job.command = known_command(c, command);
+	if (!job.command)
+		return verdict_set(v, V_CONFIG,
+		    "not a submit program of the configuration");
+	job.timeout_ms = r.timeout_ms;
+	job.start = r.start;
+	job.to_count = r.to_count;
+	source.n = r.size;
+	return submit_run(&job, v);
+}
+
+static void
+one(const struct config *c, const int fds[FD_COUNT])
+{
+	struct verdict v = VERDICT_INIT;
+	struct answer a = { .why = V_SUBMIT };
+	struct buf words;
+
+	buf_init(&words, REQUEST_MAX);
+	if (lseek(fds[FD_WORDS], 0, SEEK_SET) == 0 &&
+	    file_read_whole(fds[FD_WORDS], &words) == 0)
+		(void)run(c, buf_str(&words), fds[FD_MESSAGE], &v);
+	a.why = v.why;
+	memcpy(a.detail, v.detail, sizeof(a.detail));
+	/* A worker that is gone needs no answer. */
+	(void)file_write_all(fds[FD_ANSWER], &a, sizeof(a));
+}
+
+static int
+receive(int socket, int fds[FD_COUNT])
+{
+	char byte, control[CMSG_SPACE(FD_COUNT * sizeof(int))];
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c;
+	ssize_t n;
+
+	do {
+		n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return -1;
+	c = CMSG_FIRSTHDR(&m);
+	if (!c || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(FD_COUNT * sizeof(int)))
+		return 0;	/* not a request of ours */
+	memcpy(fds, CMSG_DATA(c), FD_COUNT * sizeof(int));
+	return 1;
+}
+
+static void
+reap(unsigned *running)
+{
+	while (waitpid(-1, NULL, *running >= AT_A_TIME ? 0 : WNOHANG) > 0)
+		(*running)--;
+}
+
+static _Noreturn void
+help(const struct config *c, int socket)
+{
+	int fds[FD_COUNT], got;
+	unsigned running = 0;
+	pid_t pid;
+
+	while ((got = receive(socket, fds)) >= 0) {
+		if (got == 0)
+			continue;
+		reap(&running);
+		pid = fork();
+		if (pid == 0) {
+			one(c, fds);
+			_exit(0);
+		}
+		if (pid > 0)
+			running++;
+		for (int i = 0; i < FD_COUNT; i++)
+			file_close(&fds[i]);
+	}
+	_exit(0);	/* no worker and no master has the other end */
+}
+
+pid_t
+submitter_start(const struct config *c, int *socket_r, struct verdict *v)
+{
+	struct sigaction preset = { .sa_handler = SIG_DFL };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t none;
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return verdict_errno(v, errno, "submit helper");
+	pid = fork();
+	if (pid == 0) {
+		/* It ends when the last worker's end of the socket closes. */
+		(void)close(pair[1]);
+		(void)sigaction(SIGCHLD, &preset, NULL);
+		(void)sigaction(SIGTERM, &ignore, NULL);
+		(void)sigaction(SIGINT, &ignore, NULL);
+		(void)sigaction(SIGHUP, &ignore, NULL);
+		(void)sigaction(SIGUSR1, &ignore, NULL);
+		sigemptyset(&none);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL);
+		help(c, pair[0]);
+	}
+	(void)close(pair[0]);
+	if (pid < 0) {
+		(void)close(pair[1]);
+		return verdict_errno(v, errno, "fork submit helper");
+	}
+	*socket_r = pair[1];
+	return pid;
+}

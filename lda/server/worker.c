@@ -1,0 +1,302 @@
+#include "lda/server/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lda/log.h"
+#include "lda/lookup.h"
+#include "lda/metrics.h"
+#include "lda/resolve.h"
+#include "lda/server/peers.h"
+#include "lda/server/sandbox.h"
+#include "lda/server/submitter.h"
+
+/* A worker that had nothing to do for so long looks whether it is needed. */
+#define IDLE_MS 10000
+
+/* The order of the day, set by signals, which are open only while we wait. */
+static volatile sig_atomic_t order = SESSION_GO_ON;
+
+struct worker {
+	struct service *service;
+	unsigned slot;
+	struct directory *directory;
+	struct resolver resolver;
+	struct agent agent;
+	struct session_site site;
+	sigset_t waiting;
+	int epoll;
+};
+
+static struct service *tls_service;	/* for secure(), which has no other way */
+
+static void
+on_signal(int sig)
+{
+	if (sig == SIGUSR1 && order < SESSION_RETIRE)
+		order = SESSION_RETIRE;
+	else if (sig == SIGTERM)
+		order = order >= SESSION_STOP ? SESSION_STOP_NOW : SESSION_STOP;
+}
+
+static enum session_order
+present_order(void)
+{
+	return (enum session_order)order;
+}
+
+static void
+set_signals(struct worker *w)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction preset = { .sa_handler = SIG_DFL };
+	sigset_t blocked;
+
+	/* Held but while we wait for a client or a lock: a message is either
+	 * stored and answered, or neither. */
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGUSR1);
+	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+	sigemptyset(&w->waiting);
+	(void)sigaction(SIGTERM, &act, NULL);
+	(void)sigaction(SIGUSR1, &act, NULL);
+	/* The terminal's and the master's: not for us. */
+	(void)sigaction(SIGHUP, &ignore, NULL);
+	(void)sigaction(SIGINT, &ignore, NULL);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	(void)sigaction(SIGXFSZ, &ignore, NULL);
+	(void)sigaction(SIGCHLD, &preset, NULL);
+}
+
+/* Signals are held while we deliver; a lock that is waited for asks here. */
+static bool
+stop_pending(void)
+{
+	sigset_t set;
+
+	return order >= SESSION_STOP || (sigpending(&set) == 0 &&
+	    sigismember(&set, SIGTERM) == 1);
+}
+
+/* --- one connection ------------------------------------------------------------ */
+
+static void
+done(const struct report *r)
+{
+	report_log(r);
+	metrics_delivery(r->verdict, (uint64_t)r->elapsed_ms * 1000,
+	    r->verdict->why == V_OK && r->delivery ?
+	    delivery_size(r->delivery) : 0);
+}
+
+static int
+secure(struct wire *w, int64_t deadline)
+{
+	return tls_accept(tls_service->tls, w, deadline);
+}
+
+static enum session_trust
+trust(const struct worker *w, const struct sockaddr_storage *peer)
+{
+	/* Who may write to a unix socket is said by its mode. */
+	if (peer->ss_family != AF_INET && peer->ss_family != AF_INET6)
+		return SESSION_TRUSTED;
+	return peers_have(&w->service->config.global.xclient_peers, peer) ?
+	    SESSION_TRUSTED : SESSION_STRANGER;
+}
+
+static void
+serve(struct worker *w, const struct role *role, int in, int out,
+    const struct sockaddr_storage *peer)
+{
+	struct wire wire = { .in = in, .out = out, .waiting = &w->waiting };
+	struct session_site site = w->site;
+	char client[PEER_TEXT];
+	struct visit visit = { .site = &site, .wire = &wire,
+	    .client = client, .trust = trust(w, peer) };
+	int on = 1;
+
+	peer_text(peer, client);
+	if (peer->ss_family == AF_INET || peer->ss_family == AF_INET6) {
+		(void)setsockopt(out, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		(void)setsockopt(out, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+		if (w->service->tls)
+			site.secure = secure;
+	}
+	metrics_add(METRIC_CONNECTIONS, 1);
+	metrics_add(METRIC_CONNECTIONS_NOW, 1);
+	role->serve(&visit);
+	metrics_subtract(METRIC_CONNECTIONS_NOW, 1);
+	tls_finish(&wire);
+}
+
+/* --- the pool -------------------------------------------------------------------- */
+
+static void
+set_state(struct worker *w, enum board_state state)
+{
+	atomic_store(&w->service->board->slot[w->slot].state, (int)state);
+}
+
+/* Tells the master to look after idle workers. */
+static void
+poke(const struct worker *w)
+{
+	static const uint64_t one = 1;
+
+	if (write(w->service->poke, &one, sizeof(one)) < 0)
+		return;		/* full: it is awake */
+}
+
+static void
+accept_one(struct worker *w, const struct listener *l)
+{
+	struct sockaddr_storage peer = { .ss_family = AF_UNIX };
+	socklen_t n = sizeof(peer);
+	struct board_slot *slot = &w->service->board->slot[w->slot];
+	int fd;
+
+	fd = accept4(l->fd, (struct sockaddr *)&peer, &n,
+	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;		/* another worker was quicker */
+	set_state(w, BOARD_BUSY);
+	poke(w);
+	atomic_fetch_add(&slot->served, 1);
+	serve(w, l->role, fd, fd, &peer);
+	(void)close(fd);
+	set_state(w, BOARD_IDLE);
+	poke(w);
+}
+
+static int
+watch(struct worker *w)
+{
+	struct listeners *l = &w->service->listeners;
+
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll < 0)
+		return -1;
+	for (size_t i = 0; i < l->n; i++) {
+		/* Exclusive: one connection wakes one worker. */
+		struct epoll_event e = { .events = EPOLLIN | EPOLLEXCLUSIVE,
+		    .data.u32 = (uint32_t)i };
+
+		if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, l->v[i].fd, &e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+loop(struct worker *w)
+{
+	struct epoll_event e;
+	int n;
+
+	set_state(w, BOARD_IDLE);
+	while (order == SESSION_GO_ON) {
+		n = epoll_pwait(w->epoll, &e, 1, IDLE_MS, &w->waiting);
+		if (n == 1)
+			accept_one(w, &w->service->listeners.v[e.data.u32]);
+		else if (n == 0)
+			poke(w);
+		else if (errno != EINTR)
+			break;
+	}
+}
+
+/* --- begin ------------------------------------------------------------------------- */
+
+/* Loads what a first question loads (modules, connections), while files
+ * outside of the mail may still be opened. The answer is of no interest. */
+static void
+warm_up(struct worker *w)
+{
+	struct domain_record record;
+	struct verdict v;
+	struct arena a;
+
+	arena_init(&a, RESOLVE_ARENA);
+	(void)resolve_domain(&w->resolver, STR("warm-up.invalid"), &a, &record,
+	    &v);
+	arena_release(&a);
+}
+
+static int
+prepare(struct worker *w, struct service *s, struct verdict *v)
+{
+	w->service = s;
+	tls_service = s;
+	if (lookup_open(&s->config, LOOKUP_LONG, &w->directory, v) < 0)
+		return -1;
+	w->resolver = (struct resolver){ .directory = w->directory,
+	    .delimiters = s->config.global.recipient_delimiter };
+	w->agent = (struct agent){ .config = &s->config,
+	    .resolver = &w->resolver, .hostname = s->hostname,
+	    .mode = DELIVERY_REAL, .stop = stop_pending };
+	w->site = (struct session_site){ .agent = &w->agent,
+	    .board = s->board, .slot = w->slot, .order = present_order,
+	    .done = done };
+	warm_up(w);
+	log_connect();
+	if (s->submitter >= 0)
+		submitter_use(s->submitter);
+	return sandbox_enter(&s->config, v);
+}
+
+int
+worker_run(struct service *s, unsigned slot)
+{
+	static struct worker w;
+	struct verdict v = VERDICT_INIT;
+
+	w.slot = slot;
+	set_signals(&w);
+	/* A master that is killed takes us along once we are idle. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	w.service = s;
+	if (watch(&w) < 0) {
+		log_say(SET_LOG_ERROR, "worker cannot watch its sockets");
+		return EX_TEMPFAIL;
+	}
+	if (prepare(&w, s, &v) < 0) {
+		log_say(SET_LOG_ERROR, "worker cannot start: %s", v.detail);
+		return EX_TEMPFAIL;
+	}
+	loop(&w);
+	directory_close(&w.directory);
+	return 0;
+}
+
+int
+worker_inetd(struct service *s)
+{
+	static struct worker w;
+	struct sockaddr_storage peer = { .ss_family = AF_UNIX };
+	struct verdict v = VERDICT_INIT;
+	socklen_t n = sizeof(peer);
+
+	set_signals(&w);
+	if (getpeername(STDIN_FILENO, (struct sockaddr *)&peer, &n) < 0)
+		peer.ss_family = AF_UNIX;
+	if (prepare(&w, s, &v) < 0) {
+		log_say(SET_LOG_ERROR, "cannot start: %s", v.detail);
+		return EX_TEMPFAIL;
+	}
+	serve(&w, &roles[0], STDIN_FILENO, STDIN_FILENO, &peer);
+	directory_close(&w.directory);
+	return 0;
+}
