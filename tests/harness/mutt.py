@@ -1,11 +1,10 @@
-"""mutt as a reader: on a terminal of its own, driven by pushed keys."""
+"""mutt as a reader: on a terminal of its own, driven by pushed keys. It runs as
+root, since it will not for a uid that passwd(5) does not know, and read-only."""
 import os
 import pty
 import select
 import subprocess
 import time
-
-from . import UID, GID, as_vmail, until
 
 
 def read_unread(site, box):
@@ -28,8 +27,8 @@ def read_unread(site, box):
            "LC_ALL": "C.UTF-8", "LINES": "40", "COLUMNS": "120"}
     child = subprocess.Popen(
         ["mutt", "-n", "-R", "-F", str(rc), "-f", str(box)], env=env,
-        stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=as_vmail,
-        cwd=work, start_new_session=True)
+        stdin=theirs, stdout=theirs, stderr=theirs, cwd=work,
+        start_new_session=True)
     os.close(theirs)
     screen = b""
     end = time.monotonic() + 30
