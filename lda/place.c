@@ -1,5 +1,7 @@
 #include "lda/place.h"
 
+#include <sys/stat.h>
+
 #include "lda/template.h"
 #include "store/folder.h"
 
@@ -85,6 +87,8 @@ fill_locks(const struct settings *s, struct mbox_lock_how *how)
 	how->order[n] = MBOX_LOCK_NONE;
 	how->timeout_ms = (int64_t)s->lock_timeout;
 	how->stale_ms = (int64_t)s->dotlock_stale;
+	how->method = s->dotlock_method == SET_DOTLOCK_LIBLOCKFILE ?
+	    DOTLOCK_LIBLOCKFILE : DOTLOCK_AUTO;
 }
 
 static enum mailbox_format
@@ -118,6 +122,9 @@ place_mailbox(const struct settings *s, const struct target *t,
 		.dir_mode = s->dir_mode,
 		.file_mode = s->file_mode,
 		.sync = s->fsync ? MAILBOX_SYNC : MAILBOX_NO_SYNC,
+		/* Who lets us make directories for a group trusts it. */
+		.trust = s->dir_mode & S_IWGRP ? MAILBOX_TRUST_GROUP :
+		    MAILBOX_TRUST_OWNER,
 		.undo = undos[s->mbox_undo],
 		.hostname = hostname,
 	};

@@ -82,6 +82,8 @@ const struct setting settings_table[] = {
 	    "How long one delivery waits for all locks together."),
 	ROW(dotlock_stale, DURATION, DOMAIN, "5m", 10 * SECOND, DAY, NULL, NULL,
 	    "The age at which a dotlock of another host is removed."),
+	ROW(dotlock_method, ENUM, DOMAIN, "auto", 0, 0, "auto|liblockfile", NULL,
+	    "How a dotlock is made."),
 	ROW(autocreate, BOOLEAN, DOMAIN, "true", 0, 0, NULL, NULL,
 	    "Whether missing mailboxes and directories of known users are made."),
 	ROW(dir_mode, MODE, DOMAIN, "0700", 0700, 02775, NULL, NULL,

@@ -28,6 +28,7 @@ enum setting_format { SET_FORMAT_MBOX, SET_FORMAT_MAILDIR };
 enum setting_mbox { SET_MBOX_MBOXRD, SET_MBOX_MBOXO, SET_MBOX_MBOXCL2 };
 enum setting_undo { SET_UNDO_AUTO, SET_UNDO_XATTR, SET_UNDO_FILE, SET_UNDO_OFF };
 enum setting_lock { SET_LOCK_FCNTL, SET_LOCK_DOTLOCK, SET_LOCK_FLOCK };
+enum setting_dotlock { SET_DOTLOCK_AUTO, SET_DOTLOCK_LIBLOCKFILE };
 enum setting_engine { SET_ENGINE_NATIVE, SET_ENGINE_LIBSIEVE, SET_ENGINE_NONE };
 enum setting_full { SET_FULL_REFUSE, SET_FULL_DEFER };
 enum setting_log_format { SET_LOG_TEXT, SET_LOG_JSON };
@@ -83,6 +84,7 @@ struct settings {
 	struct setting_words locks;	/* enum setting_lock */
 	uint64_t lock_timeout;
 	uint64_t dotlock_stale;
+	enum setting_dotlock dotlock_method;
 	bool autocreate;
 	unsigned dir_mode;
 	unsigned file_mode;

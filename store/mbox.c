@@ -127,7 +127,8 @@ judge(const struct mbox *m, const struct stat *st, struct verdict *v)
 	else if (st->st_uid != geteuid())
 		what = "belongs to another user";
 	else if ((st->st_mode & S_IWOTH) ||
-	    ((st->st_mode & S_IWGRP) && st->st_gid != getegid()))
+	    ((st->st_mode & S_IWGRP) && st->st_gid != getegid() &&
+	    !(m->mb.spec->file_mode & S_IWGRP)))
 		what = "writable by others";
 	else if (!(st->st_mode & S_IWUSR))
 		what = "not writable";
