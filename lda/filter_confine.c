@@ -70,7 +70,7 @@ static const struct sock_filter program[] = {
 };
 
 static void
-limit(int what, uint64_t value)
+limit(__rlimit_resource_t what, uint64_t value)
 {
 	struct rlimit r = { value, value };
 
