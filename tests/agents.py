@@ -105,6 +105,7 @@ class Agent:
     uid = None              # run as; None: as we are
     temporary = None        # exit codes of "try again"; None: any but 0
     needs = ()
+    rewrites = False        # puts fields of its own into old mail
 
     def __init__(self, root):
         self.root = root
@@ -112,6 +113,8 @@ class Agent:
                     "HOME": root, "USER": USER, "LOGNAME": USER}
         os.makedirs(root, exist_ok=True)
         os.chmod(root, 0o755)
+        if self.uid is not None:
+            os.chown(root, self.uid, NOBODY)
         self.configure()
 
     @classmethod
@@ -172,6 +175,8 @@ class Agent:
         for path in made:
             os.chown(path, owner, owner and NOBODY)
             os.chmod(path, 0o700 if os.path.isdir(path) else 0o600)
+            # procmail waits for a second when the box was just read
+            os.utime(path, (1600000000, 1600000100))
 
     def argv(self, user=USER):
         raise NotImplementedError
@@ -281,6 +286,7 @@ class DovecotLda(Agent):
     name = "dovecot-lda"
     needs = ("/usr/lib/dovecot/dovecot-lda",)
     uid = NOBODY
+    rewrites = True
 
     def configure(self):
         self.conf = os.path.join(self.root, "dovecot.conf")
