@@ -1,7 +1,11 @@
 """vbox-lmtpd -t: what an administrator is told about a configuration."""
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
+
+TOP = Path(__file__).resolve().parents[2]
 
 
 def check(programs, conf, *args):
@@ -54,3 +58,16 @@ def test_what_is_in_force_can_be_read_again(site, programs):
     site.conf.write_text(first.stdout)
     second = check(programs, site.conf, "-v")
     assert second.stdout.splitlines()[1:] == first.stdout.splitlines()[1:]
+
+
+def test_settings_without_effect_are_called_so():
+    """vbox.conf(5) names, under BUGS, the settings that nothing reads yet."""
+    rows = set(re.findall(r"\tROW\((\w+), ", (TOP / "lda/settings.c").read_text()))
+    source = "".join(p.read_text() for p in (TOP / "lda").rglob("*.c")
+                     if not p.name.startswith(("settings", "config")))
+    unread = {r for r in rows if not
+              re.search(rf"\b((s|set|settings)->|global\.){r}\b", source)}
+    page = (TOP / "docs/man/vbox.conf.5").read_text()
+    bugs = page[page.index(".Sh BUGS"):]
+    said = set(re.findall(r"^\.It\n\.Cm (\w+)$", bugs, re.M))
+    assert said == unread
