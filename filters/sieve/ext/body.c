@@ -1,0 +1,205 @@
+/* body (RFC 5173): :raw, :content and :text. */
+#include "filters/sieve/ext/body.h"
+
+#include "filters/sieve/check.h"
+#include "filters/sieve/ext/list.h"
+#include "filters/sieve/limits.h"
+#include "filters/sieve/match.h"
+
+enum transform {
+	BODY_TRANSFORM_RAW,
+	BODY_TRANSFORM_CONTENT,
+	BODY_TRANSFORM_TEXT,
+};
+
+static bool
+borrowable(const struct mime_part *p, enum body_text how)
+{
+	struct str charset;
+
+	if (p->encoding != TRANSFER_IDENTITY)
+		return false;
+	if (!mime_is(p, STR("text"), (struct str){ 0 }))
+		return true;
+	if (how == BODY_PLAIN && !mime_is(p, STR("text"), STR("plain")))
+		return false;
+	charset = mime_param(&p->type, STR("charset"));
+	if (charset.n && !str_caseeq(charset, STR("us-ascii")) &&
+	    !str_caseeq(charset, STR("utf-8")))
+		return false;
+	for (size_t i = 0; i < p->body.n; i++)
+		if ((unsigned char)p->body.p[i] >= 0x80 ||
+		    p->body.p[i] == '\r')
+			return false;
+	return true;
+}
+
+int
+body_text_of(struct run *r, const struct node *n, struct mime_part *p,
+    enum body_text how, struct str *s_r)
+{
+	struct cached_text *c;
+	struct buf b;
+
+	for (c = r->texts; c; c = c->next) {
+		if (c->part != p || c->how != (int)how)
+			continue;
+		*s_r = c->text;
+		return 0;
+	}
+	if (run_work(r, n, 2 * p->body.n))
+		return -1;
+	c = run_alloc(r, n, sizeof(*c));
+	if (!c)
+		return -1;
+	c->part = p;
+	c->how = (int)how;
+	if (borrowable(p, how)) {
+		c->text = p->body;
+	} else {
+		size_t room = r->texts_size < LIMIT_BODY_TEXT ?
+		    LIMIT_BODY_TEXT - r->texts_size : 0;
+
+		/* what is past the ceiling is not looked at */
+		buf_init(&b, room);
+		if (how == BODY_PLAIN)
+			(void)mime_extract_text(p, &b);
+		else if (mime_is(p, STR("text"), (struct str){ 0 }))
+			(void)mime_decode_text(p, &b);
+		else
+			(void)mime_decode(p, &b);
+		r->texts_size += b.n;
+		c->text = run_copy(r, buf_str(&b));
+		buf_release(&b);
+		if (!c->text.p)
+			return run_no_memory(r, n);
+	}
+	c->next = r->texts;
+	r->texts = c;
+	*s_r = c->text;
+	return 0;
+}
+
+/* --- the test --- */
+
+/* Section 5.2: "" is all, "text" all of that type, "text/plain" that. */
+static bool
+content_fits(const struct mime_part *p, const struct str *types, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct str t = types[i];
+		ptrdiff_t slash = str_chr(t, '/');
+
+		/* a name with a slash at an end or two of them fits none */
+		if (t.n == 0)
+			return true;
+		if (slash == 0 || (size_t)(slash + 1) == t.n ||
+		    str_rchr(t, '/') != slash)
+			continue;
+		if (slash < 0 && str_caseeq(p->type.type, t))
+			return true;
+		if (slash > 0 && str_caseeq(p->type.type,
+		    str_sub(t, 0, (size_t)slash)) &&
+		    str_caseeq(p->type.subtype,
+		    str_sub(t, (size_t)slash + 1, t.n)))
+			return true;
+	}
+	return false;
+}
+
+static int
+match_part(struct run *r, const struct node *n, struct match *m,
+    struct mime_part *p, enum body_text how)
+{
+	struct str s;
+	int x;
+
+	switch (p->kind) {
+	case MIME_MULTIPART:
+		/* prologue and epilogue are searched */
+		x = match_value(m, p->preamble);
+		return x ? x : match_value(m, p->epilogue);
+	case MIME_MESSAGE:
+		/* the header of the message inside */
+		if (!p->child)
+			break;
+		return match_value(m, p->child->header->bytes);
+	case MIME_LEAF:
+		break;
+	}
+	if (body_text_of(r, n, p, how, &s))
+		return -1;
+	return match_value(m, s);
+}
+
+static int
+match_parts(struct run *r, const struct node *n, struct match *m)
+{
+	enum transform t = (enum transform)run_code(r, n, SLOT_BODY,
+	    BODY_TRANSFORM_TEXT);
+	const struct str text = STR("text");
+	const struct str *types = &text;
+	uint32_t n_types = 1;
+	struct mime_part *root = message_mime(&r->message)->root;
+
+	if (!root)
+		return run_no_memory(r, n);
+	if (node_has(n, SLOT_CONTENT) &&
+	    run_list(r, n, SLOT_CONTENT, &types, &n_types))
+		return -1;
+	for (struct mime_part *p = root; p; p = mime_next(root, p)) {
+		int x;
+
+		if (run_work(r, n, 16))
+			return -1;
+		if (!content_fits(p, types, n_types))
+			continue;
+		x = match_part(r, n, m, p, t == BODY_TRANSFORM_TEXT ?
+		    BODY_PLAIN : BODY_DECODED);
+		if (x)
+			return x;
+	}
+	return 0;
+}
+
+/* Section 5: match values are not set by body. */
+static int
+test(struct run *r, const struct node *n)
+{
+	struct match m;
+	int x;
+
+	if (match_begin(r, n, SLOT_KEYS, &m))
+		return -1;
+	m.no_captures = true;
+	if (run_code(r, n, SLOT_BODY, BODY_TRANSFORM_TEXT) ==
+	    BODY_TRANSFORM_RAW)
+		x = r->message.body.n || m.type != MATCH_COUNT ?
+		    match_value(&m, r->message.body) : 0;
+	else
+		x = match_parts(r, n, &m);
+	return x ? x : match_end(&m);
+}
+
+static const struct sieve_spec specs[] = {
+	{ .name = "body", .kind = SPEC_TEST, .classes = ON_MATCH,
+	    .params = { { VALUE_LIST, SLOT_KEYS, false } }, .test = test },
+};
+
+static const struct sieve_tag tags[] = {
+	{ .name = "raw", .on = ON_OWN, .spec = "body", .slot = SLOT_BODY,
+	    .code = BODY_TRANSFORM_RAW },
+	{ .name = "text", .on = ON_OWN, .spec = "body", .slot = SLOT_BODY,
+	    .code = BODY_TRANSFORM_TEXT },
+	{ .name = "content", .on = ON_OWN, .spec = "body", .slot = SLOT_BODY,
+	    .code = BODY_TRANSFORM_CONTENT, .value = VALUE_LIST,
+	    .value_slot = SLOT_CONTENT },
+};
+
+const struct sieve_ext ext_body = {
+	.name = "body",
+	.specs = specs,
+	.n_specs = COUNT_OF(specs),
+	.tags = tags,
+	.n_tags = COUNT_OF(tags),
+};

@@ -1,0 +1,189 @@
+#include "filters/sieve/ext/mailto.h"
+
+#include "filters/message/address.h"
+#include "filters/message/header.h"
+#include "filters/message/utf8.h"
+#include "filters/sieve/registry.h"
+#include "store/base/buf.h"
+
+static int
+hex_digit(char c)
+{
+	if (ascii_isdigit(c))
+		return c - '0';
+	c = ascii_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undoes %XX. NUL and text that is no UTF-8 have no business here. */
+static int
+decode(struct arena *a, struct str s, struct str *out_r, const char **why_r)
+{
+	struct buf b;
+	int r = -1;
+
+	buf_init(&b, s.n + 1);
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (c == '%') {
+			int high, low;
+
+			high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
+			low = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
+			if (high < 0 || low < 0) {
+				*why_r = "a % without two hex digits";
+				goto out;
+			}
+			c = (char)(high * 16 + low);
+			i += 2;
+		} else if ((unsigned char)c <= ' ' || c == '"' || c == '<' ||
+		    c == '>' || (unsigned char)c >= 0x7f) {
+			*why_r = "a character that must be written as %XX";
+			goto out;
+		}
+		if (c == '\0') {
+			*why_r = "a NUL";
+			goto out;
+		}
+		(void)buf_addc(&b, c);	/* never longer than s */
+	}
+	*out_r = arena_copy(a, buf_str(&b));
+	if (!out_r->p || !utf8_valid(*out_r)) {
+		*why_r = "text that is no UTF-8";
+		goto out;
+	}
+	r = 0;
+out:
+	buf_release(&b);
+	return r;
+}
+
+static int
+add_addresses(struct arena *a, struct str list, struct mailto *m,
+    const char **why_r)
+{
+	struct str rest = list, part;
+
+	while (rest.p && str_split(&rest, ',', &part)) {
+		struct address address;
+		struct str text;
+
+		if (decode(a, part, &text, why_r))
+			return -1;
+		text = str_trim(text);
+		if (text.n == 0)
+			continue;
+		if (m->n_to == LIMIT_NOTIFY_TO) {
+			*why_r = "more recipients than a notification may "
+			    "have";
+			return -1;
+		}
+		if (address_parse(a, text, ADDRESS_NAMED, &address, why_r))
+			return -1;
+		m->to[m->n_to++] = address.spec;
+	}
+	return 0;
+}
+
+/* What would lie about where the mail comes from, or make it loop (RFC 5436
+ * section 2.3, RFC 6068 section 4). */
+static bool
+ignored(struct str name)
+{
+	static const char *const names[] = { "from", "sender", "date",
+	    "message-id", "received", "return-path", "auto-submitted",
+	    "reply-to", "bcc", "content-type", "content-transfer-encoding",
+	    "content-length", "mime-version", "content-disposition" };
+
+	for (unsigned i = 0; i < COUNT_OF(names); i++)
+		if (str_caseeq(str_of(names[i]), name))
+			return true;
+	return str_casestarts(name, STR("resent-")) ||
+	    str_casestarts(name, STR("x-original-"));
+}
+
+static int
+add_field(struct arena *a, struct str field, struct mailto *m,
+    struct buf *headers, const char **why_r)
+{
+	ptrdiff_t eq = str_chr(field, '=');
+	struct str name, value;
+
+	if (eq <= 0) {
+		*why_r = "a header field without '='";
+		return -1;
+	}
+	if (decode(a, str_sub(field, 0, (size_t)eq), &name, why_r))
+		return -1;
+	value = str_sub(field, (size_t)eq + 1, field.n);
+	if (str_caseeq(name, STR("to")) || str_caseeq(name, STR("cc")))
+		return add_addresses(a, value, m, why_r);
+	if (decode(a, value, &value, why_r))
+		return -1;
+	if (!header_name_valid(name)) {
+		*why_r = "an invalid name of a header field";
+		return -1;
+	}
+	if (str_caseeq(name, STR("subject"))) {
+		m->subject = value;
+	} else if (str_caseeq(name, STR("body"))) {
+		m->body = value;
+	} else if (!ignored(name)) {
+		(void)buf_adds(headers, name);
+		(void)buf_addz(headers, ": ");
+		for (size_t i = 0; i < value.n; i++)
+			(void)buf_addc(headers, ascii_iscntrl(value.p[i]) ?
+			    ' ' : value.p[i]);
+		(void)buf_addc(headers, '\n');
+	}
+	return 0;
+}
+
+int
+mailto_parse(struct arena *a, struct str uri, struct mailto *m_r,
+    const char **why_r)
+{
+	struct mailto m = { 0 };
+	struct str rest, fields = { 0 }, field;
+	struct buf headers;
+	ptrdiff_t mark;
+	int r = -1;
+
+	if (!str_casestarts(uri, STR("mailto:"))) {
+		*why_r = "no mailto: URI";
+		return -1;
+	}
+	if (uri.n > LIMIT_URI_SIZE) {
+		*why_r = "URI too long";
+		return -1;
+	}
+	rest = str_sub(uri, 7, uri.n);
+	if (str_chr(rest, '#') >= 0) {
+		*why_r = "a mailto URI has no fragment";
+		return -1;
+	}
+	mark = str_chr(rest, '?');
+	if (mark >= 0) {
+		fields = str_sub(rest, (size_t)mark + 1, rest.n);
+		rest = str_sub(rest, 0, (size_t)mark);
+	}
+	buf_init(&headers, LIMIT_URI_SIZE * 2);
+	if (add_addresses(a, rest, &m, why_r))
+		goto out;
+	if (fields.n)
+		while (str_split(&fields, '&', &field))
+			if (field.n &&
+			    add_field(a, field, &m, &headers, why_r))
+				goto out;
+	if (m.n_to == 0) {
+		*why_r = "no recipient";
+		goto out;
+	}
+	m.headers = arena_copy(a, buf_str(&headers));
+	*m_r = m;
+	r = 0;
+out:
+	buf_release(&headers);
+	return r;
+}

@@ -1,0 +1,164 @@
+#include "filters/sieve/values.h"
+
+#include "filters/sieve/check.h"
+#include "filters/sieve/limits.h"
+
+int
+values_check(struct check *c, const struct check_node *n)
+{
+	const struct syntax_arg *a = n->value[SLOT_INDEX];
+
+	if (check_has(n, SLOT_LAST) && !a)
+		return check_error(c, n, ":last wants :index");
+	if (a && a->number == 0)
+		return check_error_arg(c, a, ":index counts from 1");
+	if (check_has(n, SLOT_ANYCHILD) && !check_has(n, SLOT_MIME))
+		return check_error(c, n, ":anychild wants :mime");
+	if (check_has(n, SLOT_MIME_PART) && !check_has(n, SLOT_MIME))
+		return check_error(c, n, ":type, :subtype, :contenttype and "
+		    ":param want :mime");
+	return 0;
+}
+
+struct mime_part *
+values_next_part(struct run *r, const struct node *n, struct mime_part *top,
+    struct mime_part *part)
+{
+	(void)r;
+	return node_has(n, SLOT_ANYCHILD) ? mime_next(top, part) : NULL;
+}
+
+/* :index counts fields of one name, from 1; :last from the end (RFC 5260
+ * section 6). */
+static int
+fields_of(struct run *r, const struct node *n, struct header *h,
+    struct str name, values_fn fn, void *ctx)
+{
+	bool last = node_has(n, SLOT_LAST);
+	uint64_t index = run_number(r, n, SLOT_INDEX);
+	uint64_t at = 0;
+	struct field *f;
+
+	f = last ? header_find_last(h, name) : header_find(h, name);
+	for (; f; f = last ? field_prev(f) : field_next(f)) {
+		int x;
+
+		if (index && ++at < index)
+			continue;
+		if (run_work(r, n, 16))
+			return -1;
+		x = fn(ctx, h, f);
+		if (x)
+			return x;
+		if (index)
+			break;
+	}
+	return 0;
+}
+
+int
+values_each(struct run *r, const struct node *n, values_fn fn, void *ctx)
+{
+	const struct str *names;
+	uint32_t n_names;
+	struct mime_part *top, *part;
+
+	if (run_list(r, n, SLOT_HEADERS, &names, &n_names))
+		return -1;
+	if (!node_has(n, SLOT_MIME)) {
+		for (uint32_t i = 0; i < n_names; i++) {
+			int x = fields_of(r, n, &r->message.header, names[i],
+			    fn, ctx);
+
+			if (x)
+				return x;
+		}
+		return 0;
+	}
+	top = run_part(r, n);
+	if (!top)
+		return -1;
+	for (part = top; part; part = values_next_part(r, n, top, part))
+		for (uint32_t i = 0; i < n_names; i++) {
+			int x;
+
+			if (run_work(r, n, 16))
+				return -1;
+			x = fields_of(r, n, part->header, names[i], fn, ctx);
+			if (x)
+				return x;
+		}
+	return 0;
+}
+
+const struct address_list *
+values_addresses(struct run *r, const struct field *f)
+{
+	static const struct address_list none;
+	unsigned slot = (unsigned)((uintptr_t)f >> 5) % ADDRESS_CACHE;
+	struct cached_list *c;
+
+	for (c = r->addresses[slot]; c; c = c->next)
+		if (c->field == f)
+			return &c->list;
+	c = arena_alloc(&r->arena, sizeof(*c));
+	if (!c)
+		return &none;
+	c->field = f;
+	r->work += f->value.n < LIMIT_WORK - r->work ? f->value.n : 0;
+	address_list(&r->arena, f->value, &c->list);
+	c->next = r->addresses[slot];
+	r->addresses[slot] = c;
+	return &c->list;
+}
+
+static ptrdiff_t
+find_delimiter(struct run *r, struct str local)
+{
+	struct str set = r->settings->delimiter;
+
+	if (set.n == 0)
+		set = STR("+");
+	/* the first character belongs to the user, whatever it is */
+	for (size_t i = 1; i < local.n; i++)
+		if (str_chr(set, local.p[i]) >= 0)
+			return (ptrdiff_t)i;
+	return -1;
+}
+
+bool
+values_address_part(struct run *r, const struct address *a,
+    enum address_part part, struct str *s_r)
+{
+	ptrdiff_t at;
+
+	if (a->kind == ADDRESS_GROUP || a->kind == ADDRESS_GROUP_END)
+		return false;
+	if (a->kind != ADDRESS_MAILBOX) {
+		/* what is no address can only be seen as a whole */
+		*s_r = a->raw;
+		return part == ADDRESS_PART_ALL;
+	}
+	switch (part) {
+	case ADDRESS_PART_ALL:
+		*s_r = a->spec;
+		return true;
+	case ADDRESS_PART_LOCALPART:
+		*s_r = a->local;
+		return true;
+	case ADDRESS_PART_DOMAIN:
+		*s_r = a->domain;
+		return true;
+	case ADDRESS_PART_USER:
+		at = find_delimiter(r, a->local);
+		*s_r = at < 0 ? a->local : str_sub(a->local, 0, (size_t)at);
+		return true;
+	case ADDRESS_PART_DETAIL:
+		at = find_delimiter(r, a->local);
+		if (at < 0)
+			return false;
+		*s_r = str_sub(a->local, (size_t)at + 1, a->local.n);
+		return true;
+	}
+	return false;
+}

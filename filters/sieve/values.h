@@ -1,0 +1,38 @@
+/*
+ * The header fields that a test means: names in SLOT_HEADERS, :index and
+ * :last, :mime and :anychild.
+ */
+#ifndef FILTERS_SIEVE_VALUES_H
+#define FILTERS_SIEVE_VALUES_H
+
+#include "filters/sieve/eval.h"
+
+/* The rules of :index, :last, :mime, :anychild and :type. */
+int values_check(struct check *c, const struct check_node *n);
+
+/* Called for each field; 0 goes on, everything else ends the walk and is its
+ * result. */
+typedef int (*values_fn)(void *ctx, struct header *h, struct field *f);
+
+int values_each(struct run *r, const struct node *n, values_fn fn, void *ctx);
+/* The parts that a test with :mime means: this one, or with :anychild the
+ * ones below, too. */
+struct mime_part *values_next_part(struct run *r, const struct node *n,
+    struct mime_part *top, struct mime_part *part);
+/* The addresses of a field, taken apart once. */
+const struct address_list *values_addresses(struct run *r,
+    const struct field *f);
+
+enum address_part {
+	ADDRESS_PART_ALL,
+	ADDRESS_PART_LOCALPART,
+	ADDRESS_PART_DOMAIN,
+	ADDRESS_PART_USER,
+	ADDRESS_PART_DETAIL,
+};
+
+/* The part of an address; false when it has none (no detail, no domain). */
+bool values_address_part(struct run *r, const struct address *a,
+    enum address_part part, struct str *s_r);
+
+#endif
