@@ -86,7 +86,8 @@ DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
 TEST_PKGS := clang dovecot-core dovecot-imapd dovecot-lmtpd \
 	dovecot-managesieved dovecot-sieve libclang-rt-14-dev libcmocka-dev \
 	liblockfile-bin llvm m4 mandoc mutt perl postgresql procmail procps python3 \
-	python3-prometheus-client python3-pytest sqlite3 strace util-linux
+	python3-prometheus-client python3-pytest sqlite3 strace util-linux \
+	btrfs-progs e2fsprogs eatmydata maildrop xfsprogs
 DEMO_PKGS := m4 python3
 # MTAs are unpacked below build/roots, never installed (tests/tools/root), and
 # so is prometheus, of which one program is wanted.

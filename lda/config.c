@@ -295,12 +295,9 @@ static void
 check_together(struct reader *r, const struct settings *s, const size_t *lines)
 {
 #define LINE(field_) lines[settings_find(#field_) - settings_table]
-	if (s->tls_cert[0] && !s->tls_key[0])
-		problem(r, LINE(tls_cert), "tls_cert is set, tls_key is not; "
-		    "STARTTLS needs both");
 	if (s->tls_key[0] && !s->tls_cert[0])
 		problem(r, LINE(tls_key), "tls_key is set, tls_cert is not; "
-		    "STARTTLS needs both");
+		    "STARTTLS needs a certificate");
 	if (s->sieve_engine == SET_ENGINE_LIBSIEVE && !s->sandbox)
 		problem(r, LINE(sieve_engine) ? LINE(sieve_engine) :
 		    LINE(sandbox), "sieve_engine \"libsieve\" is only possible "
@@ -329,18 +326,24 @@ build_sections(struct reader *r)
 	struct config *c = r->config;
 	const struct assignment *a = r->first;
 	const struct met *m = r->met;
-	size_t *lines = arena_array(&r->arena, settings_count, sizeof(*lines));
 
 	c->sections = arena_array(&c->arena, r->met_count + 1,
 	    sizeof(*c->sections));
-	if (!lines || !c->sections) {
+	if (!c->sections) {
 		problem(r, 0, "there are too many sections");
 		return;
 	}
 	for (size_t i = 0; m; i++, m = m->next) {
 		struct config_section *section = &c->sections[i];
 		size_t problems = r->problem_count;
+		size_t *lines = arena_array(&c->arena, settings_count,
+		    sizeof(*lines));
 
+		if (!lines) {
+			problem(r, 0, "there are too many sections");
+			return;
+		}
+		section->lines = lines;
 		section->domain = m->domain;
 		section->line = section_line(r, i);
 		section->settings = c->global;
@@ -433,7 +436,9 @@ parse(struct reader *r, const char *clean)
 	int result = -1;
 
 	opts = opts ? make_options(r, CONFIG_TEXT_OPEN, opts) : NULL;
-	r->seen_global = arena_array(&r->arena, settings_count, sizeof(size_t));
+	r->seen_global = arena_array(&r->config->arena, settings_count,
+	    sizeof(size_t));
+	r->config->lines = r->seen_global;
 	r->seen_section = arena_array(&r->arena, settings_count, sizeof(size_t));
 	if (opts && r->seen_global && r->seen_section)
 		cfg = cfg_init(opts, CFGF_NONE);

@@ -28,11 +28,15 @@ struct config_section {
 	struct str domain;	/* lower case */
 	struct settings settings;
 	size_t line;		/* of the file, where it begins */
+	const size_t *lines;	/* as in struct config */
 };
 
 struct config {
 	const char *path;	/* the file that was read; NULL: none, defaults */
 	struct settings global;
+	/* Where each row of settings_table was set, 0: nowhere; NULL without a
+	 * file. */
+	const size_t *lines;
 	struct config_section *sections;	/* sorted by domain */
 	size_t section_count;
 	struct arena arena;

@@ -78,6 +78,8 @@ check_space(const struct settings *s, const struct mailbox_spec *spec,
 		return 0;
 	if (statvfs(spec->root, &fs) < 0)
 		return verdict_errno(v, errno, "statvfs %s", spec->root);
+	if (fs.f_blocks == 0)	/* keeps no account of its room (ramfs, some FUSE) */
+		return 0;
 	if ((uint64_t)fs.f_bavail * fs.f_frsize < s->min_free_space)
 		return verdict_set(v, V_NO_SPACE,
 		    "%llu bytes free in %s, min_free_space %llu",

@@ -228,7 +228,7 @@ const struct setting settings_table[] = {
 	ROW(tls_cert, PATH, GLOBAL, "", 0, PATH_LONGEST, NULL, NULL,
 	    "The certificate chain for STARTTLS on TCP, in PEM; empty: no STARTTLS."),
 	ROW(tls_key, PATH, GLOBAL, "", 0, PATH_LONGEST, NULL, NULL,
-	    "The key of tls_cert, in PEM."),
+	    "The key of tls_cert, in PEM; empty: it is in the same file."),
 	ROW(xclient_peers, LIST, GLOBAL, "", 0, ITEMS_MAX, NULL,
 	    settings_check_network,
 	    "TCP peers that may say XCLIENT and XFORWARD."),

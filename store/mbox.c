@@ -368,10 +368,10 @@ mbox_sync(struct mailbox *mb, struct verdict *v)
 static void
 take_back(struct mbox *m)
 {
-	struct stat st;
+	/* Not fstat(2): that may be what failed and brought us here. */
+	off_t end = lseek(m->fd, 0, SEEK_END);
 
-	if (fstat(m->fd, &st) < 0 ||
-	    (uint64_t)st.st_size > m->old_size + m->mb.size)
+	if (end < 0 || (uint64_t)end > m->old_size + m->mb.size)
 		return;
 	/* When this fails, the undo record lets the next delivery do it. */
 	if (ftruncate(m->fd, (off_t)m->before) == 0 &&

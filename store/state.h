@@ -14,8 +14,9 @@
  * Keys are bytes of any length; only their SHA-256 is stored.
  *
  * The state never stops mail: a file that is no database of ours is moved
- * aside (NAME.broken) and the account begins with an empty one; `v` then
- * tells so although the answer is good (state_repaired()). "Could not ask"
+ * aside (NAME.broken) and the account begins with an empty one, which
+ * state_repaired() tells for the log. The verdict is set on failure only.
+ * "Could not ask"
  * (disk error, locked for longer than the time given) is STATE_BROKEN, and
  * the caller decides what that means for what it wanted to do.
  *
@@ -51,10 +52,10 @@ enum state_answer {
 	STATE_BROKEN,		/* verdict set */
 };
 
-/* May a power cut take it back? */
+/* May a power cut take it back? (The death of the process never does.) */
 enum state_sync {
-	STATE_NO_SYNC,		/* vacation, notices: an answer too many */
-	STATE_SYNC,		/* redirects, copies, duplicates */
+	STATE_NO_SYNC,		/* vacation, notices, duplicates: 0.1 ms */
+	STATE_SYNC,		/* redirects, copies: one sync */
 };
 
 struct state_mark {
@@ -79,6 +80,8 @@ struct state;
  */
 struct state *state_open(const char *root, const char *path);
 void state_close(struct state **s);
+/* Wait for others this long instead of STATE_WAIT_MS. */
+void state_set_wait(struct state *s, int ms);
 
 /* Is there a mark that holds? NO when there is no file. */
 enum state_answer state_seen(struct state *s, enum state_kind kind,

@@ -23,7 +23,7 @@ _vbox_files()
 _vbox_deliver()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	local i operands=0 ended=
+	local i operands=0 ended=''
 
 	COMPREPLY=()
 	case $prev in
@@ -69,7 +69,7 @@ _vbox_lmtpd()
 _vboxadm()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	local i noun= verb= word
+	local i noun='' verb='' word
 
 	COMPREPLY=()
 	if [ "$prev" = -c ]; then

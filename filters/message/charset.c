@@ -246,6 +246,7 @@ utf7(struct str s, struct buf *out)
 			if (high)
 				(void)utf8_add(out, UTF8_REPLACEMENT);
 			shifted = false;
+			high = 0;
 			if (c == '-') {
 				if (fresh)
 					(void)buf_addc(out, '+');

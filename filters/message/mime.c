@@ -46,15 +46,23 @@ skip_cfws(struct str s)
 	return str_sub(s, i, s.n);
 }
 
+/* What could not be had from the arena is empty, and *cut tells. */
+static struct str
+nothing(bool *cut)
+{
+	*cut = true;
+	return STR("");
+}
+
 /* Copies s in lower case, without blanks. */
 static struct str
-lower_copy(struct arena *a, struct str s)
+lower_copy(struct arena *a, struct str s, bool *cut)
 {
 	char *p = arena_alloc(a, s.n + 1);
 	size_t n = 0;
 
 	if (!p)
-		return (struct str){ "", 0 };
+		return nothing(cut);
 	for (size_t i = 0; i < s.n; i++)
 		if (!is_space(s.p[i]))
 			p[n++] = ascii_lower(s.p[i]);
@@ -64,7 +72,7 @@ lower_copy(struct arena *a, struct str s)
 /* The inside of the quoted string at the front of *s, which moves behind it;
  * one that does not end goes to the end. */
 static struct str
-take_quoted(struct arena *a, struct str *s)
+take_quoted(struct arena *a, struct str *s, bool *cut)
 {
 	size_t i, n = 0;
 	bool plain = true;
@@ -92,7 +100,7 @@ take_quoted(struct arena *a, struct str *s)
 		p[n++] = s->p[k];
 	}
 	*s = str_sub(*s, i + 1, s->n);
-	return p ? str_mem(p, n) : STR("");
+	return p ? str_mem(p, n) : nothing(cut);
 }
 
 /* An unquoted value: to the semicolon. Blanks within belong to it (file names
@@ -159,7 +167,7 @@ take_sections(struct arena *a, struct str s, struct section *list,
 		if (k < s.n && s.p[k] == '"') {
 			/* A quoted string where a name is wanted. */
 			s = str_sub(s, k, s.n);
-			(void)take_quoted(a, &s);
+			(void)take_quoted(a, &s, cut);
 			continue;
 		}
 		if (k == s.n || s.p[k] == ';') {
@@ -170,10 +178,10 @@ take_sections(struct arena *a, struct str s, struct section *list,
 			*cut = true;
 			return n;
 		}
-		x.name = lower_copy(a, str_sub(s, 0, k));
+		x.name = lower_copy(a, str_sub(s, 0, k), cut);
 		s = skip_cfws(str_sub(s, k + 1, s.n));
 		if (s.n && s.p[0] == '"')
-			x.value = take_quoted(a, &s);
+			x.value = take_quoted(a, &s, cut);
 		else
 			x.value = take_bare(&s);
 		split_name(&x);
@@ -226,7 +234,8 @@ take_charset(struct str *v)
 /* Converts the gathered bytes to what may be shown: UTF-8 without controls
  * that break lines. */
 static struct str
-finish_value(struct arena *a, struct str charset, bool words, struct buf *raw)
+finish_value(struct arena *a, struct str charset, bool words, struct buf *raw,
+    bool *cut)
 {
 	struct buf text;
 	struct str r;
@@ -238,13 +247,13 @@ finish_value(struct arena *a, struct str charset, bool words, struct buf *raw)
 		(void)charset_to_utf8(charset, buf_str(raw), &text);
 	r = arena_copy(a, buf_str(&text));
 	buf_release(&text);
-	return r.p ? r : STR("");
+	return r.p ? r : nothing(cut);
 }
 
 /* The value of the parameter that list[i] begins: its extended form before
  * its continued, that before its plain form (RFC 2231, RFC 6266 4.3). */
 static struct str
-join(struct arena *a, struct section *list, size_t n, size_t i)
+join(struct arena *a, struct section *list, size_t n, size_t i, bool *cut)
 {
 	struct str name = list[i].name, charset = STR("");
 	struct section *plain = NULL, *whole = NULL;
@@ -298,7 +307,7 @@ join(struct arena *a, struct section *list, size_t n, size_t i)
 		words = true;
 		(void)buf_adds(&raw, plain->value);
 	}
-	r = finish_value(a, charset, words, &raw);
+	r = finish_value(a, charset, words, &raw, cut);
 	buf_release(&raw);
 	return r;
 }
@@ -338,6 +347,8 @@ mime_value_parse(struct arena *a, struct str raw, struct mime_value *v_r)
 				rest = str_sub(rest, 1, rest.n);
 			}
 			word = arena_copy(a, buf_str(&b));
+			if (!word.p)
+				word = nothing(&v.cut);
 			buf_release(&b);
 		}
 		k = 0;
@@ -345,7 +356,7 @@ mime_value_parse(struct arena *a, struct str raw, struct mime_value *v_r)
 			k++;
 		s = str_sub(rest, k, rest.n);
 	}
-	v.value = lower_copy(a, word);
+	v.value = lower_copy(a, word, &v.cut);
 	slash = str_chr(v.value, '/');
 	v.type = slash < 0 ? v.value : str_sub(v.value, 0, (size_t)slash);
 	if (slash >= 0)
@@ -354,13 +365,15 @@ mime_value_parse(struct arena *a, struct str raw, struct mime_value *v_r)
 		n = take_sections(a, s, list, &v.cut);
 	if (n)
 		v.params = arena_array(a, n, sizeof(*v.params));
+	if (n && !v.params)
+		v.cut = true;
 	for (size_t i = 0; v.params && i < n; i++) {
 		struct str name = list[i].name;
 
 		if (!list[i].used)
 			v.params[v.n_params++] = (struct mime_param){
 				.name = name,
-				.value = join(a, list, n, i),
+				.value = join(a, list, n, i, &v.cut),
 			};
 	}
 	*v_r = v;
@@ -383,6 +396,8 @@ struct level {
 	bool begun;		/* its first boundary was there */
 };
 
+#define SEEN 1024
+
 struct walk {
 	struct arena *arena;
 	struct str bytes;
@@ -390,6 +405,7 @@ struct walk {
 	struct mime_tree *tree;
 	struct level levels[MIME_DEPTH_MAX];
 	uint32_t hashes[MIME_DEPTH_MAX];	/* of their boundaries */
+	uint8_t seen[SEEN];	/* how many of them are this modulo SEEN */
 	size_t n_levels;
 	struct mime_part *open;	/* innermost part not closed */
 };
@@ -420,6 +436,7 @@ read_fields(struct walk *w, struct mime_part *p)
 			p->type = v;
 			p->type_given = true;
 		} else {
+			p->type.cut = v.cut;
 			/* RFC 2045 5.2: what cannot be read counts as absent,
 			 * but its name= is still the only name there is. */
 			p->type.params = v.params;
@@ -440,6 +457,8 @@ read_fields(struct walk *w, struct mime_part *p)
 	p->id = f ? field_value(p->header, f) : STR("");
 	if (p->id.n > 1 && p->id.p[0] == '<' && p->id.p[p->id.n - 1] == '>')
 		p->id = str_sub(p->id, 1, p->id.n - 2);
+	if (p->type.cut || p->disposition.cut)
+		w->tree->cut = true;
 	p->filename = mime_param(&p->disposition, STR("filename"));
 	if (!p->filename.p)
 		p->filename = mime_param(&p->type, STR("name"));
@@ -477,8 +496,8 @@ boundary_hash(struct str s)
 
 /*
  * Is the line (which begins with "--") a delimiter of an open multipart? Its
- * hash is compared first: a body of dashes below a hundred boundaries costs
- * a row of integer comparisons a line.
+ * hash is looked at first: a body of dashes below a hundred boundaries must
+ * not cost a hundred comparisons a line.
  */
 static enum delimiter
 match(const struct walk *w, struct str line, size_t *level_r)
@@ -496,6 +515,8 @@ match(const struct walk *w, struct str line, size_t *level_r)
 		last = str_sub(line, 0, line.n - 2);
 		cut = boundary_hash(last);
 	}
+	if (!w->seen[whole % SEEN] && !(last.n && w->seen[cut % SEEN]))
+		return DELIMITER_NONE;
 	for (size_t i = w->n_levels; i--;) {
 		struct str b = w->levels[i].boundary;
 
@@ -509,6 +530,13 @@ match(const struct walk *w, struct str line, size_t *level_r)
 		}
 	}
 	return DELIMITER_NONE;
+}
+
+static void
+cut_levels(struct walk *w, size_t n)
+{
+	while (w->n_levels > n)
+		w->seen[w->hashes[--w->n_levels] % SEEN]--;
 }
 
 /* Ends p's body (and all of p) at `end`. */
@@ -617,6 +645,7 @@ enter(struct walk *w, struct mime_part *p, size_t *at)
 			}
 			p->kind = MIME_MULTIPART;
 			w->hashes[w->n_levels] = boundary_hash(boundary);
+			w->seen[w->hashes[w->n_levels] % SEEN]++;
 			w->levels[w->n_levels++] = (struct level){ p, boundary,
 			    false };
 			return true;
@@ -691,7 +720,7 @@ follow(struct walk *w, size_t at)
 				end--;
 		}
 		in = w->levels[level].part;
-		w->n_levels = level + 1;
+		cut_levels(w, level + 1);
 		last = close_below(w, in, end);
 		if (!w->levels[level].begun) {
 			size_t body = offset(w, in->body);
@@ -704,7 +733,7 @@ follow(struct walk *w, size_t at)
 		if (d == DELIMITER_LAST) {
 			in->closed = true;
 			in->epilogue = str_sub(w->bytes, at, 0);
-			w->n_levels--;
+			cut_levels(w, level);
 			continue;
 		}
 		in = new_part(w, in);

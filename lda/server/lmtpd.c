@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lda/config_check.h"
 #include "lda/log.h"
 #include "lda/metrics.h"
 #include "lda/privileges.h"
@@ -20,20 +21,22 @@
 #include "store/base/file.h"
 
 #define PROBLEMS_MAX 65536
+#define DUMP_MAX (1 << 20)
 /* Room on the board for a larger max_connections after a reload; pages that
  * are not used cost nothing. */
 #define SLOTS_LEAST 4096
 
 static const char usage[] =
-	"usage: vbox-lmtpd [-c CONF] [-F] [-t]\n"
+	"usage: vbox-lmtpd [-c CONF] [-F] [-t [-v]]\n"
 	"  -c CONF  the configuration, " CONFIG_PATH "\n"
 	"  -F       stay in the foreground, log to standard error as well\n"
 	"  -t       check the configuration and end: 0, or 78 with what is wrong\n"
+	"  -v       with -t: print what is in force\n"
 	"SIGHUP reads the configuration anew, SIGTERM drains and ends.\n";
 
 struct options {
 	const char *conf;
-	bool foreground, test, version;
+	bool foreground, test, verbose, version;
 };
 
 /* What the parent of a daemon waits for: a byte says that it is up. */
@@ -44,7 +47,7 @@ parse(int argc, char **argv, struct options *o)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:FtVh")) != -1) {
+	while ((c = getopt(argc, argv, "c:FtvVh")) != -1) {
 		switch (c) {
 		case 'c':
 			o->conf = optarg;
@@ -54,6 +57,9 @@ parse(int argc, char **argv, struct options *o)
 			break;
 		case 't':
 			o->test = true;
+			break;
+		case 'v':
+			o->verbose = true;
 			break;
 		case 'V':
 			o->version = true;
@@ -232,6 +238,31 @@ serve(struct service *s, enum given input, const struct options *o,
 	return master_run(s, ready);
 }
 
+/* A well-written configuration: what is in force on standard output, what
+ * it names and is not there on standard error. That alone is no failure: the
+ * file may be checked before, or elsewhere than, the site is set up. */
+static int
+tell_test(const struct config *c, bool verbose)
+{
+	struct buf text;
+	struct str rest, line;
+	int r = EX_OK;
+
+	buf_init(&text, DUMP_MAX);
+	if (verbose) {
+		config_dump(c, &text);
+		if (file_write_all(STDOUT_FILENO, text.p, text.n) < 0)
+			r = EX_TEMPFAIL;
+	}
+	buf_reset(&text);
+	(void)config_check(c, &text);	/* what it found is in text */
+	rest = buf_str(&text);
+	while (str_split(&rest, '\n', &line) && line.n > 0)
+		(void)dprintf(STDERR_FILENO, "warning: %.*s\n", STR_ARG(line));
+	buf_release(&text);
+	return r;
+}
+
 int
 lmtpd_program(int argc, char **argv)
 {
@@ -254,7 +285,7 @@ lmtpd_program(int argc, char **argv)
 	if (load(&s, &v) < 0)
 		return complain(&v);
 	if (o.test)
-		return EX_OK;
+		return tell_test(&s.config, o.verbose);
 	input = given();
 	log_open("vbox-lmtpd", &s.config.global);
 	if (settle(&s, input, &v) < 0)

@@ -268,9 +268,9 @@ seccomp(const struct cage *cage, struct verdict *v)
 	if (r == 0)
 		r = cage->network ?
 		    seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1,
-		    SCMP_A0(SCMP_CMP_GT, AF_INET6)) :
+		    SCMP_A0(SCMP_CMP_GT, AF_INET6, 0)) :
 		    seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1,
-		    SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+		    SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);

@@ -23,9 +23,9 @@ static const char *const names[SQL_QUESTIONS] = {
 };
 
 static const char *const presets[SQL_QUESTIONS] = {
-	[SQL_QUESTION_DOMAIN] = "SELECT name, alias_of, catch_all, format, "
+	[SQL_QUESTION_DOMAIN] = ("SELECT name, alias_of, catch_all, format, "
 	    "host, state, reason, until, quota_bytes, user_quota_bytes, "
-	    "user_quota_messages FROM domains WHERE name = :domain",
+	    "user_quota_messages FROM domains WHERE name = :domain"),
 	[SQL_QUESTION_USER] = "SELECT " USER_COLUMNS " FROM accounts" BY_ADDRESS,
 	[SQL_QUESTION_ALIAS] = "SELECT targets FROM aliases" BY_ADDRESS,
 };

@@ -165,7 +165,6 @@ static const struct wrong wrongs[] = {
 	{ "sieve_extensions = {}", 1, "0 items stand there" },
 	{ "quota_exempt = {\"../x\"}", 1, "the name of a folder is wanted" },
 	/* together */
-	{ "\ntls_cert = \"/c.pem\"", 2, "tls_cert is set, tls_key is not" },
 	{ "tls_key = \"/k.pem\"", 1, "tls_key is set, tls_cert is not" },
 	{ "sandbox = false\nsieve_engine = libsieve", 2, "only possible with sandbox = true" },
 	{ "domain a.example {\nsieve_engine = libsieve\n}\nsandbox = off", 2, "only possible with sandbox = true" },
