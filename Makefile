@@ -131,7 +131,7 @@ STORE_LIBS := $(STATIC) -llockfile $(DYNAMIC)
 # PCRE2 is linked in: it must not cost programs that use no filter an exec's
 # share of one more shared object.
 FILTERS_LIBS := $(STATIC) -lpcre2-8 $(DYNAMIC)
-LDA_LIBS := $(STATIC) -lconfuse $(DYNAMIC) -lssl -lcrypto -lseccomp
+LDA_LIBS := $(STATIC) -lconfuse $(DYNAMIC) -lssl -lcrypto -lseccomp -lcrypt
 
 -include Makefile.local
 

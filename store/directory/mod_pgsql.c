@@ -363,5 +363,6 @@ const struct sql_driver vbox_sql_driver = {
 	.script = pgsql_script,
 	.changed = pgsql_changed,
 	.close = pgsql_close_db,
+	.begin = "BEGIN",
 	.schema = pgsql_schema,
 };

@@ -262,5 +262,6 @@ const struct sql_driver vbox_sql_driver = {
 	.script = sqlite_script,
 	.changed = sqlite_changed,
 	.close = sqlite_close_db,
+	.begin = "BEGIN IMMEDIATE",
 	.schema = sqlite_schema,
 };

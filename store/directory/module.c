@@ -61,7 +61,7 @@ module_load(const char *dir, const char *name, const char *symbol,
 
 		verdict_set(v, V_CONFIG, "module %s: %s", name,
 		    why != NULL ? why : "bad path");
-		if (dir == NULL)
+		if (dir == NULL || strcmp(dir, VBOX_LIBDIR) == 0)
 			handle = open_beside_program(name);
 		if (handle == NULL)
 			return NULL;

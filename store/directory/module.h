@@ -13,8 +13,9 @@
 	const char vbox_module_version[] = VBOX_VERSION
 
 /*
- * The object `symbol` of DIR/directory_NAME.so. `dir` NULL: VBOX_LIBDIR, then
- * `modules` beside the program (a build tree). NULL with V_CONFIG.
+ * The object `symbol` of DIR/directory_NAME.so. `dir` NULL: VBOX_LIBDIR, and
+ * for that also `modules` beside the program (a build tree). NULL with
+ * V_CONFIG.
  */
 const void *module_load(const char *dir, const char *name, const char *symbol,
     struct verdict *v);

@@ -61,6 +61,7 @@ struct sql_driver {
 	/* Rows that the last statement changed. */
 	size_t (*changed)(void *self);
 	void (*close)(void *self);
+	const char *begin;	/* opens a transaction that writes */
 	/* contrib/sql of this database. */
 	const char *schema;
 };

@@ -217,7 +217,9 @@ writer_rename_domain(void *self, struct str from, struct str to,
 static int
 writer_begin(void *self, struct verdict *v)
 {
-	return run(self, SQL_ONCE, "BEGIN", NULL, 0, v);
+	const struct sql_writer *w = self;
+
+	return run(self, SQL_ONCE, w->driver->begin, NULL, 0, v);
 }
 
 static int
@@ -317,7 +319,7 @@ make_schema(struct sql_writer *w, struct verdict *v)
 		    "%llu, this program knows %d",
 		    (unsigned long long)version, SQL_SCHEMA_VERSION);
 	}
-	if (run(w, SQL_ONCE, "BEGIN", NULL, 0, v) < 0)
+	if (writer_begin(w, v) < 0)
 		return -1;
 	if (w->driver->script(w->db, w->driver->schema, v) < 0) {
 		writer_rollback(w);

@@ -1,0 +1,125 @@
+#include <string.h>
+
+#include "lda/adm/nouns.h"
+#include "lda/adm/password.h"
+
+#define STATE_OPTIONS "reason= until="
+#define DOMAIN_OPTIONS "alias-of= catch-all= format= host= quota= " \
+	"user-quota= user-messages= state= " STATE_OPTIONS
+#define USER_OPTIONS "home= format= host= quota= messages= forward= keep= " \
+	"state= " STATE_OPTIONS " " PASSWORD_OPTIONS
+#define MANY 1000
+
+#define STATES(noun, what, run) \
+	{ noun, "suspend", what, 1, 1, STATE_OPTIONS, run, \
+	    "mail still arrives, only a notice can be read" }, \
+	{ noun, "resume", what, 1, 1, "", run, "ends a suspension" }, \
+	{ noun, "disable", what, 1, 1, STATE_OPTIONS, run, \
+	    "refuses mail for good, 550 5.2.1" }, \
+	{ noun, "enable", what, 1, 1, "", run, "undoes disable" }, \
+	{ noun, "lock", what, 1, 1, STATE_OPTIONS, run, \
+	    "refuses mail for the time being, 450 4.2.1" }, \
+	{ noun, "unlock", what, 1, 1, "", run, "undoes lock" }
+
+const struct adm_command adm_commands[] = {
+	{ "domain", "add", "DOMAIN", 1, 1, DOMAIN_OPTIONS, adm_domain_add,
+	    "makes a domain, or changes one" },
+	{ "domain", "set", "DOMAIN", 1, 1, DOMAIN_OPTIONS, adm_domain_set,
+	    "changes a domain" },
+	{ "domain", "show", "DOMAIN", 1, 1, "", adm_domain_show,
+	    "tells what is known of it" },
+	{ "domain", "list", "", 0, 0, "", adm_domain_list, "all domains" },
+	{ "domain", "delete", "DOMAIN", 1, 1, "all purge", adm_domain_delete,
+	    "forgets a domain; --all: its users and aliases too, --purge: "
+	    "and their mail" },
+	{ "domain", "rename", "DOMAIN NEW", 2, 2, "no-files",
+	    adm_domain_rename, "gives it another name and moves its mail" },
+	STATES("domain", "DOMAIN", adm_domain_state),
+
+	{ "user", "add", "USER@DOMAIN", 1, 1, USER_OPTIONS, adm_user_add,
+	    "makes a mailbox, or changes one" },
+	{ "user", "set", "USER@DOMAIN", 1, 1, USER_OPTIONS, adm_user_set,
+	    "changes a mailbox" },
+	{ "user", "show", "USER@DOMAIN", 1, 1, "", adm_user_show,
+	    "tells what is known of it" },
+	{ "user", "list", "[DOMAIN]", 0, 1, "", adm_user_list,
+	    "all users, or a domain's" },
+	{ "user", "delete", "USER@DOMAIN", 1, 1, "purge", adm_user_delete,
+	    "forgets a user; --purge: removes the mail too" },
+	{ "user", "rename", "USER@DOMAIN NEW@DOMAIN", 2, 2, "no-files",
+	    adm_user_rename, "gives it another name and moves its mail" },
+	{ "user", "password", "USER@DOMAIN", 1, 1,
+	    "password-hash= no-password", adm_user_password,
+	    "sets the password, read from standard input" },
+	STATES("user", "USER@DOMAIN", adm_user_state),
+
+	{ "alias", "add", "ADDRESS TARGET...", 2, MANY, "", adm_alias_add,
+	    "makes an alias, or gives it other targets" },
+	{ "alias", "set", "ADDRESS TARGET...", 2, MANY, "", adm_alias_set,
+	    "gives an alias other targets" },
+	{ "alias", "show", "ADDRESS", 1, 1, "", adm_alias_show,
+	    "its targets" },
+	{ "alias", "list", "[DOMAIN]", 0, 1, "", adm_alias_list,
+	    "all aliases, or a domain's" },
+	{ "alias", "delete", "ADDRESS", 1, 1, "", adm_alias_delete,
+	    "forgets an alias" },
+	{ "alias", "rename", "ADDRESS NEW", 2, 2, "", adm_alias_rename,
+	    "gives it another name" },
+
+	{ "resolve", NULL, "ADDRESS... | -", 1, MANY, "", adm_resolve,
+	    "who gets mail for an address, and why" },
+	{ "check", NULL, "", 0, 0, "", adm_check,
+	    "looks for mistakes in the directory" },
+	{ "import", NULL, "virtusertable|aliases|passwd|users-table FILE", 2,
+	    2, "domain= dry-run keep-home min-uid=", adm_import,
+	    "takes over what another system knows" },
+	{ "export", NULL, "virtusertable|virtuserdomains|access|"
+	    "local-host-names|genericstable", 1, 1, "output= makemap=",
+	    adm_export, "writes tables for a site that keeps files" },
+	{ "help", NULL, "[NOUN]", 0, 1, "", adm_help, "this" },
+};
+const size_t adm_command_count = sizeof(adm_commands) /
+    sizeof(adm_commands[0]);
+
+static void
+print_options(struct adm *a, const struct adm_command *c)
+{
+	struct str rest = str_of(c->options), word;
+
+	if (rest.n == 0)
+		return;
+	(void)buf_addz(&a->out, "     ");
+	while (str_split(&rest, ' ', &word)) {
+		bool value = word.n > 0 && word.p[word.n - 1] == '=';
+
+		(void)buf_addf(&a->out, " --%.*s%s", (int)(word.n - value),
+		    word.p, value ? "=..." : "");
+	}
+	(void)buf_addc(&a->out, '\n');
+}
+
+int
+adm_help(struct adm *a, struct verdict *v)
+{
+	const char *noun = a->arg_count > 0 ? a->args[0] : NULL;
+	size_t shown = 0;
+
+	if (noun == NULL)
+		(void)buf_addz(&a->out, "vboxadm [-c CONF] [--directory SPEC] "
+		    "[--json] [-q] NOUN [VERB] ...\n");
+	for (size_t i = 0; i < adm_command_count; i++) {
+		const struct adm_command *c = &adm_commands[i];
+
+		if (noun != NULL && strcmp(noun, c->noun) != 0)
+			continue;
+		shown++;
+		(void)buf_addf(&a->out, "  %s%s%s %s\n      %s\n", c->noun,
+		    c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "",
+		    c->arguments, c->help);
+		if (noun != NULL)
+			print_options(a, c);
+	}
+	if (shown == 0)
+		return verdict_set(v, V_USAGE, "no such noun: %s", noun);
+	return 0;
+}
