@@ -58,7 +58,7 @@ class Sendmail:
         for kind in ("mailer", "feature"):
             for m4 in (CONTRIB / kind).glob("*.m4"):
                 shutil.copy(m4, self.cfdir / kind)
-        self.mc = Path(mc).read_text() if Path(mc).exists() else mc
+        self.mc = mc.read_text() if isinstance(mc, Path) else mc
         self.table("local-host-names", "")
         self.table("aliases", "")
         (self.dir / "hosts").write_text("127.0.0.1 localhost mx.test\n")

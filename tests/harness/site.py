@@ -1,11 +1,12 @@
 """A private site: programs, configuration, mailboxes, below one directory."""
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
-from . import BUILD, GID, SANITIZED, UID, as_vmail
+from . import BUILD, GID, SANITIZED, UID, as_vmail, until
 from .mbox import split_mbox
 
 # No leak check: LeakSanitizer looks through ptrace, which the programs forbid
@@ -186,3 +187,46 @@ def sane(result):
         assert b"Sanitizer" not in out and b"runtime error:" not in out, \
             out.decode(errors="replace")
     assert result.returncode != 99, result.stderr
+
+
+class Lmtpd:
+    """vbox-lmtpd in the foreground. Its socket lies below /run: sendmail uses
+    none below a directory like /tmp, which everybody can write to."""
+
+    def __init__(self, site, **settings):
+        self.site = site
+        self.run = Path(tempfile.mkdtemp(prefix="vbox-", dir="/run"))
+        self.run.chmod(0o755)
+        self.socket = self.run / "lmtp.sock"
+        site.configure(lmtp_listen=[f"unix:{self.socket}"], socket_mode="0666",
+                       workers=2, **settings)
+        self.out = open(site.dir / "lmtpd.out", "ab")
+        self.process = subprocess.Popen(
+            [site.bin / "vbox-lmtpd", "-F", "-c", site.conf],
+            stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out,
+            env=site.environment(), cwd="/")
+        until(self.answers, of="vbox-lmtpd")
+
+    def answers(self):
+        assert self.process.poll() is None, \
+            (self.site.dir / "lmtpd.out").read_text()
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(5)
+                s.connect(str(self.socket))
+                return s.recv(4) == b"220 "
+        except OSError:
+            return False
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.out.close()
+        shutil.rmtree(self.run)
+        said = (self.site.dir / "lmtpd.out").read_bytes()
+        assert b"Sanitizer" not in said and b"runtime error:" not in said, said

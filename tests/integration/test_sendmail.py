@@ -9,7 +9,8 @@ import pytest
 
 from harness import GID, UID, until
 from harness.mbox import body, fields, split_mbox
-from harness.sendmail import BIN, CONTRIB, Sendmail
+from harness.sendmail import CONTRIB, Sendmail
+from harness.site import Lmtpd
 
 LETTER = (b"From: <anna@client.test>\r\nTo: freds:;\r\nSubject: %s\r\n"
           b"Message-Id: <1@client.test>\r\nDate: Mon, 2 Apr 2007 10:00:00 +0000\r\n"
@@ -48,9 +49,10 @@ def serve(site, mc, virtuserdomains, virtusertable, vboxdomains=""):
     return mta.start()
 
 
-@pytest.fixture(params=["contrib-table", "contrib-whole", "paper"])
+@pytest.fixture(params=["contrib-table", "contrib-whole", "contrib-lmtp", "paper"])
 def mta(request, site):
-    """The three ways of sending mail of d1.test and d2.test to the agent."""
+    """The ways of sending mail of d1.test and d2.test to the agent."""
+    lmtpd = None
     site.add("d1.test", "anna")
     freds = users("fred@d1.test", "fred@d2.test", "anna@d1.test",
                   "ghost@d1.test", "ghost@d2.test")
@@ -58,12 +60,21 @@ def mta(request, site):
         server = serve(site, CONTRIB / "vbox-single.mc", DOMAINS, freds)
     elif request.param == "contrib-whole":
         server = serve(site, CONTRIB / "vbox-single.mc", "", "", DOMAINS)
+    elif request.param == "contrib-lmtp":
+        lmtpd = Lmtpd(site)
+        mc = (CONTRIB / "vbox-single.mc").read_text()
+        mc = mc.replace("`vboxcmd'", "`vbox'").replace(
+            "MAILER(`local')", "define(`VBOX_LMTP_SOCKET', "
+            f"`{lmtpd.socket}')dnl\nMAILER(`local')")
+        server = serve(site, mc, "", "", DOMAINS)
     else:
         server = serve(site, CONTRIB / "paper/sendmail_out.mc",
                        RECIPE_DOMAINS, freds)
     server.way = request.param
     yield server
     server.stop()
+    if lmtpd:
+        lmtpd.stop()
 
 
 def one(site, domain, user):
