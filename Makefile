@@ -204,6 +204,16 @@ man-lint:
 check: test-deps
 	$(Q)MAKE="$(MAKE)" tests/check
 
+# Deliveries by exec, ours beside the peers': minutes, wants a quiet machine.
+bench-exec: test-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_exec.py $(BENCH)
+
+# The peers under the same fault sweep, for comparison.
+faults-peers: test-deps
+	$(Q)/usr/bin/python3 tests/faults/sweep.py --peers --storing --jobs 6 \
+	    --wait 2.5 --limit 3
+
 demo: demo-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) tests/demo/run
