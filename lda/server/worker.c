@@ -220,8 +220,9 @@ loop(struct worker *w)
 
 /* --- begin ------------------------------------------------------------------------- */
 
-/* Loads what a first question loads (modules, connections), while files
- * outside of the mail may still be opened. The answer is of no interest. */
+/* Loads what a first question loads (modules, among them the one for names
+ * beyond ASCII, and connections), while files outside of the mail may still be
+ * opened. The answer is of no interest. */
 static void
 warm_up(struct worker *w)
 {
@@ -230,7 +231,7 @@ warm_up(struct worker *w)
 	struct arena a;
 
 	arena_init(&a, RESOLVE_ARENA);
-	(void)resolve_domain(&w->resolver, STR("warm-up.invalid"), &a, &record,
+	(void)resolve_domain(&w->resolver, STR("w\303\244rmen.invalid"), &a, &record,
 	    &v);
 	arena_release(&a);
 }
