@@ -6,7 +6,7 @@
 # Domains and users come from `vboxadm', as far as its caller may read them.
 _vbox_names()	# NOUN
 {
-	vboxadm "$1" list 2>/dev/null
+	vboxadm -q "$1" list 2>/dev/null | awk '{ print $1 }'
 }
 
 _vbox_reply()	# WORDS
@@ -66,6 +66,26 @@ _vbox_lmtpd()
 	esac
 }
 
+# What `vboxadm help NOUN' says: "  NOUN VERB ARGUMENTS" and "      --OPTION=...".
+_vboxadm_words()	# nouns | verbs NOUN | options NOUN VERB
+{
+	# shellcheck disable=SC2086 # no noun is no argument
+	vboxadm help $2 2>/dev/null | awk -v what="$1" -v noun="$2" -v verb="$3" '
+	/^  [a-z]/ {
+		here = $1 == noun && ($2 == verb || $2 !~ /^[a-z]/)
+		if (what == "nouns")
+			print $1
+		if (what == "verbs" && $1 == noun && $2 ~ /^[a-z]/) {
+			gsub(/[|]/, "\n", $2)
+			print $2
+		}
+	}
+	/^      --/ && what == "options" && here {
+		gsub(/[.][.][.]/, "")
+		print
+	}' | sort -u
+}
+
 _vboxadm()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
@@ -79,7 +99,7 @@ _vboxadm()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		-c) ((i++)) ;;
+		-c | --directory) ((i++)) ;;
 		-*) ;;
 		*)
 			if [ -z "$noun" ]; then
@@ -90,35 +110,29 @@ _vboxadm()
 		esac
 	done
 	if [[ $cur == -* ]]; then
-		_vbox_reply "-c --json"
+		if [ -z "$noun" ]; then
+			_vbox_reply "-c --directory --json -q"
+		else
+			_vbox_reply "$(_vboxadm_words options "$noun" "$verb")"
+		fi
 		return
 	fi
 	case $noun:$verb in
 	:)
-		_vbox_reply "domain user alias quota sieve check resolve explain stats export import" ;;
-	domain:)
-		_vbox_reply "add set show list delete rename suspend resume disable enable lock unlock" ;;
-	user:)
-		_vbox_reply "add set show list delete rename suspend resume disable enable lock unlock password convert" ;;
-	alias:)
-		_vbox_reply "add set show list delete rename" ;;
-	quota:)
-		_vbox_reply "show set recalc top" ;;
-	sieve:)
-		_vbox_reply "check list put activate extensions" ;;
-	import:)
-		_vbox_reply "virtusertable aliases passwd users-table" ;;
+		_vbox_reply "$(_vboxadm_words nouns '' '')" ;;
 	resolve:* | explain:*)
 		_vbox_reply "$(_vbox_names user)" ;;
-	sieve:check | import:*)
-		_vbox_files ;;
-	domain:add | user:add | alias:add | *:list) ;;
-	domain:*)
+	*:)
+		_vbox_reply "$(_vboxadm_words verbs "$noun" '')" ;;
+	domain:add | user:add | alias:add | domain:list) ;;
+	domain:* | *:list)
 		_vbox_reply "$(_vbox_names domain)" ;;
-	user:* | quota:* | sieve:*)
-		_vbox_reply "$(_vbox_names user)" ;;
 	alias:*)
 		_vbox_reply "$(_vbox_names alias)" ;;
+	sieve:check | import:*)
+		_vbox_files ;;
+	user:* | quota:* | sieve:*)
+		_vbox_reply "$(_vbox_names user)" ;;
 	esac
 }
 

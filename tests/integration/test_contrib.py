@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import BUILD
+
 TOP = Path(__file__).resolve().parents[2]
 COMPLETION = TOP / "contrib/completion/vbox.bash"
 DASHBOARD = TOP / "contrib/grafana/vbox.json"
@@ -14,7 +16,13 @@ DASHBOARD = TOP / "contrib/grafana/vbox.json"
 # What the shell does when a person presses TAB behind these words.
 PRESS_TAB = r"""
 source "$1"; shift
-vboxadm() { case $1 in domain) echo a.test b.test ;; user) echo fred@a.test ;; esac; }
+vboxadm() {
+	case $* in
+	help*) "$VBOXADM" "$@" ;;
+	"-q domain list") printf '%s\n' a.test b.test ;;
+	"-q user list") echo fred@a.test ;;
+	esac
+}
 COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 name=$(complete -p "$1"); name=${name#*-F }; name=${name%% *}
 $name
@@ -24,7 +32,8 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 def tab(*words):
     r = subprocess.run(["bash", "-uc", PRESS_TAB, "tab", COMPLETION, *words],
-                       capture_output=True, text=True, check=True, cwd=TOP)
+                       capture_output=True, text=True, check=True, cwd=TOP,
+                       env={"PATH": "/usr/bin:/bin", "VBOXADM": TOP / BUILD / "vboxadm"})
     assert r.stderr == ""
     return r.stdout.split()
 
@@ -42,7 +51,11 @@ def tab(*words):
     (["vboxadm", "user", "show", ""], ["fred@a.test"]),
     (["vboxadm", "domain", "delete", "a"], ["a.test"]),
     (["vboxadm", "domain", "add", ""], []),
-    (["vboxadm", "-c", "x", "quota", "re"], ["recalc"]),
+    (["vboxadm", "user", "list", "b"], ["b.test"]),
+    (["vboxadm", "import", "vir"], ["virtusertable"]),
+    (["vboxadm", "-c", "x", "domain", "delete", "--p"], ["--purge"]),
+    (["vboxadm", "user", "suspend", "--r"], ["--reason="]),
+    (["vboxadm", "resolve", "f"], ["fred@a.test"]),
     (["vboxadm", "sieve", "check", "contrib/vbox.c"], ["contrib/vbox.conf"]),
 ])
 def test_completion(words, want):
