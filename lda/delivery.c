@@ -375,6 +375,12 @@ delivery_boxes(const struct delivery *d)
 	return buf_str(&d->plan.boxes);
 }
 
+struct str
+delivery_trace(const struct delivery *d)
+{
+	return buf_str(&d->plan.trace);
+}
+
 uint64_t
 delivery_size(const struct delivery *d)
 {

@@ -82,6 +82,8 @@ int delivery_run(const struct agent *agent, const struct parcel *parcel,
 /* For the log: where it went ("mbox:/path", "maildir:/path", "forward:a@b",
  * divided by commas), what the copies take, what was repaired on the way. */
 struct str delivery_boxes(const struct delivery *d);
+/* What the scripts did, line by line; only in a rehearsal. */
+struct str delivery_trace(const struct delivery *d);
 uint64_t delivery_size(const struct delivery *d);
 uint64_t delivery_repaired(const struct delivery *d);
 unsigned delivery_locks_broken(const struct delivery *d);
