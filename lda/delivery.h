@@ -25,6 +25,7 @@
 #include "filters/engine.h"
 #include "lda/config.h"
 #include "lda/envelope.h"
+#include "lda/filter.h"
 #include "lda/resolve.h"
 #include "lda/spool.h"
 #include "lda/trace.h"
@@ -42,6 +43,7 @@ struct agent {
 	const struct resolver *resolver;
 	const char *hostname;
 	const struct engine *engine;	/* of Sieve; NULL: no scripts are run */
+	enum filter_life filter_life;	/* FILTER_WARM for many messages */
 	enum delivery_mode mode;
 	/* Are we told to end? Asked while a lock is waited for. May be NULL. */
 	bool (*stop)(void);

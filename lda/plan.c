@@ -369,6 +369,7 @@ run_scripts(const struct planner *pl, const struct target *t,
 		.timeout_ms = s->filter_timeout,
 		.cpu_ms = s->sieve_max_cpu_time,
 		.memory = s->filter_memory,
+		.life = pl->agent->filter_life,
 	};
 	struct engine_settings set = {
 		.max_actions = (unsigned)s->sieve_max_actions,
