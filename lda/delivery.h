@@ -22,7 +22,6 @@
 
 #include <time.h>
 
-#include "filters/engine.h"
 #include "lda/config.h"
 #include "lda/envelope.h"
 #include "lda/filter.h"
@@ -42,7 +41,6 @@ struct agent {
 	const struct config *config;
 	const struct resolver *resolver;
 	const char *hostname;
-	const struct engine *engine;	/* of Sieve; NULL: no scripts are run */
 	enum filter_life filter_life;	/* FILTER_WARM for many messages */
 	enum delivery_mode mode;
 	/* Are we told to end? Asked while a lock is waited for. May be NULL. */
