@@ -547,7 +547,14 @@ list_one(const struct directory_entry *e, void *arg, struct verdict *v)
 	if (a->json && l->count > 0)
 		(void)buf_addz(&a->out, ",\n");
 	l->count++;
-	entry_print(a, e);
+	if (a->json || adm_option(a, "long") != NULL) {
+		entry_print(a, e);
+	} else {
+		struct entry_name name = name_of_entry(e);
+
+		(void)buf_adds(&a->out, entry_title(a, &name));
+		(void)buf_addc(&a->out, '\n');
+	}
 	arena_release(&a->arena);
 	a->arena = own;
 	if (a->out.n >= ADM_OUT_CHUNK)

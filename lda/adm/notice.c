@@ -160,7 +160,7 @@ notice_build(struct adm *a, const struct account *account, struct verdict *v)
 {
 	const struct settings *s;
 	struct buf path, message;
-	int root = -1, user = -1, r = -1;
+	int root = -1, user = -1, folders = -1, r = -1;
 
 	if (adm_config(a, v) < 0)
 		return -1;
@@ -172,12 +172,16 @@ notice_build(struct adm *a, const struct account *account, struct verdict *v)
 	root = file_open_root(a->config.global.state_dir);
 	if (root >= 0)
 		user = open_own_dir(root, path.p);
-	if (user < 0 || build_mbox(user, buf_str(&message)) < 0 ||
+	/* Other folders: none, and none can be made. */
+	if (user >= 0)
+		folders = open_own_dir(user, "mail");
+	if (folders < 0 || build_mbox(user, buf_str(&message)) < 0 ||
 	    build_maildir(user, buf_str(&message)) < 0)
 		verdict_errno(v, errno, "%s/%s", a->config.global.state_dir,
 		    path.p);
 	else
 		r = 0;
+	file_close(&folders);
 	file_close(&user);
 	file_close(&root);
 	buf_release(&path);

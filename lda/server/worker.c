@@ -247,8 +247,7 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 	    .delimiters = s->config.global.recipient_delimiter };
 	w->agent = (struct agent){ .config = &s->config,
 	    .resolver = &w->resolver, .hostname = s->hostname,
-	    .filter_life = FILTER_WARM, .mode = DELIVERY_REAL,
-	    .stop = stop_pending };
+	    .mode = DELIVERY_REAL, .stop = stop_pending };
 	w->site = (struct session_site){ .agent = &w->agent,
 	    .board = s->board, .slot = w->slot, .order = present_order,
 	    .done = done };
@@ -279,7 +278,6 @@ worker_run(struct service *s, unsigned slot)
 		return EX_TEMPFAIL;
 	}
 	loop(&w);
-	filter_end();
 	directory_close(&w.directory);
 	return 0;
 }

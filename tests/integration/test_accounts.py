@@ -1,0 +1,504 @@
+"""From an empty machine: commands make domains and users, mail flows, Dovecot
+with contrib's configuration shows it, states do what they say."""
+import imaplib
+import os
+import time
+
+import pytest
+
+from harness import GID, TOP, UID, as_vmail
+from harness.accounts import DovecotServer, Postgres, Vboxadm
+
+MAIL = b"From: a@elsewhere.example\nSubject: one\n\nhello\n"
+
+
+@pytest.fixture
+def adm(site):
+    site.configure(directory=[f"sqlite:{site.state}/vbox.db"])
+    return Vboxadm(site)
+
+
+@pytest.fixture
+def two_domains(adm):
+    adm("domain", "add", "d1.test")
+    adm("domain", "add", "d2.test", "--format", "maildir")
+    adm("domain", "add", "alias.test", "--alias-of", "d1.test")
+    for user in ("fred@d1.test", "fred@d2.test", "jane@d1.test"):
+        adm("user", "add", user, "--password-stdin", data=b"secret\n")
+    adm("alias", "add", "info@d1.test", "fred", "fred@d2.test")
+    return adm
+
+
+def imap(server, user, password="secret"):
+    client = imaplib.IMAP4("127.0.0.1", server.port, 20)
+    client.login(user, password)
+    return client
+
+
+def deliver(site, domain, user, data=MAIL, code=0):
+    r = site.deliver("-f", "a@elsewhere.example", "--", domain, user,
+                     data=data)
+    assert r.returncode == code, r
+    return r
+
+
+@pytest.fixture
+def dovecot(site, two_domains):
+    server = DovecotServer(site)
+    yield server
+    server.stop()
+
+
+def test_mail_flows_to_imap(site, two_domains, dovecot):
+    deliver(site, "alias.test", "Fred+x")
+    deliver(site, "d2.test", "fred")
+    for user in ("fred@d1.test", "Fred@D2.test"):
+        client = imap(dovecot, user)
+        kind, count = client.select("INBOX")
+        assert (kind, count) == ("OK", [b"1"]), dovecot.log()
+        _, data = client.fetch("1", "(BODY[TEXT])")
+        assert data[0][1] == b"hello\r\n"
+        client.store("1", "+FLAGS", "\\Deleted")
+        client.expunge()
+        client.logout()
+    # The boxes go on working after Dovecot has rewritten them.
+    deliver(site, "d1.test", "fred")
+    assert imap(dovecot, "fred@d1.test").select("INBOX")[1] == [b"1"]
+
+
+def test_wrong_passwords_and_none(site, two_domains, dovecot):
+    two_domains("user", "add", "mute@d1.test")
+    for user, password in (("fred@d1.test", "wrong"), ("mute@d1.test", ""),
+                           ("mute@d1.test", "x"), ("info@d1.test", "x")):
+        with pytest.raises(imaplib.IMAP4.error):
+            imap(dovecot, user, password)
+
+
+def select_notice(client):
+    """INBOX is read-only and holds one message; imaplib insists on it."""
+    with pytest.raises(imaplib.IMAP4.readonly):
+        client.select("INBOX")
+    assert client.untagged_responses["EXISTS"] == [b"1"]
+    client.is_readonly = True
+
+
+def look_but_not_touch(dovecot, user):
+    """Nothing but the notice, and nothing can be changed."""
+    client = imap(dovecot, user)
+    select_notice(client)
+    _, data = client.fetch("1", "(BODY.PEEK[])")
+    assert b"Subject: This mailbox is suspended" in data[0][1]
+    assert b"Not paid" in data[0][1]
+    client.store("1", "+FLAGS", "\\Deleted")
+    client.expunge()
+    client.close()
+    kind, text = client.append("INBOX", None, None, MAIL)
+    assert kind == "NO", text
+    kind, text = client.create("Mine")
+    assert kind == "NO", text
+    select_notice(client)
+    _, boxes = client.list()
+    assert len(boxes) == 1, boxes
+    client.logout()
+
+
+@pytest.mark.parametrize("domain", ["d1.test", "d2.test"])
+def test_suspension_shows_a_notice(site, two_domains, dovecot, domain):
+    user = f"fred@{domain}"
+    deliver(site, domain, "fred")
+    two_domains("user", "suspend", user, "--reason", "Not paid", "--until",
+                "2099-01-01")
+    deliver(site, domain, "fred")
+    look_but_not_touch(dovecot, user)
+    deliver(site, domain, "fred")
+    two_domains("user", "resume", user)
+    assert not list(site.state.rglob("mbox"))
+    client = imap(dovecot, user)
+    assert client.select("INBOX")[1] == [b"3"], dovecot.log()
+    client.logout()
+
+
+def test_a_whole_domain_is_suspended(site, two_domains, dovecot):
+    two_domains("domain", "suspend", "d1.test", "--reason", "Not paid")
+    deliver(site, "d1.test", "fred")
+    for user in ("fred@d1.test", "jane@d1.test"):
+        look_but_not_touch(dovecot, user)
+    client = imap(dovecot, "fred@d2.test")
+    assert client.select("INBOX")[1] == [b"0"]
+    two_domains("domain", "resume", "d1.test")
+    client = imap(dovecot, "fred@d1.test")
+    assert client.select("INBOX")[1] == [b"1"]
+
+
+def test_a_suspension_ends_by_itself(site, two_domains, dovecot):
+    deliver(site, "d1.test", "fred")
+    end = int(time.time()) + 2
+    two_domains("user", "suspend", "fred@d1.test", "--until", str(end),
+                "--reason", "Not paid")
+    look_but_not_touch(dovecot, "fred@d1.test")
+    # Its end is in the past after this, without a clock being waited for.
+    two_domains("user", "set", "fred@d1.test", "--until", str(end - 3600))
+    client = imap(dovecot, "fred@d1.test")
+    _, data = client.select("INBOX"), client.fetch("1", "(BODY[TEXT])")[1]
+    assert data[0][1] == b"hello\r\n"
+
+
+STATES = [
+    ("disable", ["--reason", "Fred has left"], 69, b"5.2.1", "enable"),
+    ("lock", [], 75, b"4.2.1", "unlock"),
+    ("disable", ["--until", "2099-01-01"], 69, b"5.2.1", "enable"),
+]
+
+
+@pytest.mark.parametrize("noun,name", [("user", "fred@d1.test"),
+                                       ("domain", "d1.test")])
+@pytest.mark.parametrize("verb,options,code,says,undo", STATES)
+def test_states_stop_mail(site, two_domains, noun, name, verb, options, code,
+                          says, undo):
+    two_domains(noun, verb, name, *options)
+    r = deliver(site, "d1.test", "fred", code=code)
+    assert r.stdout.startswith(says), r.stdout
+    if "Fred has left" in options:
+        assert b"Fred has left" in r.stdout
+    two_domains(noun, "set", name, "--until", "2020-01-01")
+    deliver(site, "d1.test", "fred")
+    two_domains(noun, "set", name, "--until", "never")
+    deliver(site, "d1.test", "fred", code=code)
+    two_domains(noun, "set", name, "--state", "active")
+    two_domains(noun, verb, name)
+    two_domains(noun, undo, name)
+    two_domains(noun, undo, name)
+    deliver(site, "d1.test", "fred")
+
+
+def test_everything_can_be_done_twice(two_domains):
+    adm = two_domains
+    for _ in range(2):
+        assert "unchanged" in adm("domain", "add", "d1.test")
+        assert "unchanged" in adm("user", "add", "jane@d1.test")
+        assert "unchanged" in adm("alias", "add", "info@d1.test", "fred",
+                                  "fred@d2.test")
+    assert "changed" in adm("user", "add", "jane@d1.test", "--quota", "1G")
+    assert adm.json("user", "show", "jane@d1.test")["quota_bytes"] == 1 << 30
+    assert "deleted" in adm("user", "delete", "jane@d1.test")
+    assert "not there" in adm("user", "delete", "jane@d1.test")
+    assert adm("user", "list", "d1.test") == "fred@d1.test\n"
+    assert [u["user"] for u in adm.json("user", "list")] == \
+        ["fred@d1.test", "fred@d2.test"]
+
+
+def test_exit_codes(two_domains):
+    adm = two_domains
+    for args, code in (
+            (("frob",), 64), (("user", "frob", "x@d1.test"), 64),
+            (("user", "add"), 64), (("user", "add", "a@d1.test", "b"), 64),
+            (("user", "add", "a@d1.test", "--quota", "lots"), 64),
+            (("user", "add", "a@d1.test", "--colour", "red"), 64),
+            (("user", "add", "../a@d1.test"), 65),
+            (("user", "add", "a"), 65),
+            (("user", "add", "a@nowhere.test"), 67),
+            (("user", "show", "nobody@d1.test"), 67),
+            (("user", "add", "info@d1.test"), 65),
+            (("alias", "add", "fred@d1.test", "jane"), 65),
+            (("domain", "delete", "d1.test"), 64),
+            (("resolve", "fred@d1.test"), 0),
+            (("resolve", "nobody@d1.test"), 67),
+            (("check",), 0),
+            (("--directory", "file:/nonexistent/x", "user", "list"), 75)):
+        adm.run(*args, code=code)
+
+
+def test_deleting_keeps_mail_unless_told(site, two_domains):
+    adm = two_domains
+    deliver(site, "d1.test", "fred")
+    deliver(site, "d2.test", "fred")
+    adm("user", "delete", "fred@d1.test")
+    assert site.box("d1.test", "fred").exists()
+    deliver(site, "d1.test", "fred", code=67)
+    adm("user", "delete", "fred@d2.test", "--purge")
+    assert not (site.home / "d2.test" / "fred").exists()
+    # What a user put there leads nowhere.
+    adm("user", "add", "evil@d1.test")
+    home = site.own_dir(site.home / "d1.test" / "evil")
+    os.symlink(site.home / "d2.test", home / "link")
+    site.own_file(site.home / "d2.test" / "precious", b"x")
+    adm("user", "delete", "evil@d1.test", "--purge")
+    assert not home.exists()
+    assert (site.home / "d2.test" / "precious").exists()
+
+
+def test_rename_moves_the_mail(site, two_domains):
+    adm = two_domains
+    deliver(site, "d1.test", "jane")
+    adm("user", "rename", "jane@d1.test", "joan@d1.test")
+    assert len(site.messages("d1.test", "joan")) == 1
+    deliver(site, "d1.test", "joan")
+    deliver(site, "d1.test", "jane", code=67)
+    adm("domain", "rename", "d1.test", "d3.test")
+    deliver(site, "d3.test", "joan")
+    assert len(site.messages("d3.test", "joan")) == 3
+    deliver(site, "alias.test", "joan")
+    assert len(site.messages("d3.test", "joan")) == 4
+
+
+def test_delivery_needs_only_to_read(site, two_domains):
+    """The database is root's, the mail user's group may read it."""
+    db = site.state / "vbox.db"
+    st = db.stat()
+    assert (st.st_uid, st.st_gid, st.st_mode & 0o777) == (0, GID, 0o640)
+    site.state.chmod(0o755)
+    os.chown(site.state, 0, 0)
+    r = two_domains.run("resolve", "fred@d1.test", user=as_vmail)
+    assert b": ok" in r.stdout
+    r = two_domains.run("user", "add", "x@d1.test", user=as_vmail, code=None)
+    assert r.returncode != 0
+
+
+def test_check_finds_what_is_wrong(two_domains):
+    adm = two_domains
+    adm("alias", "add", "lost@d1.test", "nobody")
+    adm("alias", "add", "ping@d1.test", "pong")
+    adm("alias", "add", "pong@d1.test", "ping")
+    out = adm.json("check", code=65)
+    assert {p["about"] for p in out} == \
+        {"lost@d1.test", "ping@d1.test", "pong@d1.test"}
+
+
+def test_check_reads_the_file(site):
+    users = site.dir / "users"
+    users.write_text("fred@d1.test\nfred@d1.test quota=1\njane qouta=1\n")
+    site.configure(directory=[f"file:{users}"])
+    out = Vboxadm(site)("check", code=65)
+    assert "users:3: " in out
+    r = site.deliver("--", "d1.test", "fred", data=MAIL)
+    assert r.returncode == 75 and b"4.3.0" in r.stdout
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+def test_import(site, tmp_path, kind):
+    site.configure(directory=[f"{kind}:{site.state}/accounts"])
+    adm = Vboxadm(site)
+    table = tmp_path / "virtusertable"
+    table.write_text(
+        "# the paper's\n"
+        "user1@domain1.test\tuser1@domain1.test.virtuser.\n"
+        "user2@domain1.test\tuser2@domain1.test.virtuser.\n"
+        "gone@domain1.test\terror:nouser 550 No such user\n"
+        "away@domain1.test\tanother@elsewhere.example\n"
+        "anotheralias@domain2.test\tuser2@domain1.test.virtuser.\n"
+        "@domain3.test\t%1@domain1.test\n"
+        "@domain4.test\tuser1@domain1.test\n")
+    for _ in range(2):
+        r = adm.run("import", "virtusertable", str(table))
+        assert b"2 users, 2 aliases" in r.stdout
+        assert b":4: left out" in r.stderr
+    assert adm.json("resolve", "any@domain4.test")["targets"][0]["address"] \
+        == "user1@domain1.test"
+    assert adm.json("resolve", "user2@domain3.test")["targets"][0]["address"] \
+        == "user2@domain1.test"
+    aliases = tmp_path / "aliases"
+    aliases.write_text(
+        "postmaster: root\nroot: user1,\n  user2\n"
+        'list: "|/usr/bin/mailman post", user1\nfile: /var/mail/x\n')
+    r = adm.run("import", "aliases", str(aliases), "--domain", "domain1.test")
+    assert b"3 aliases" in r.stdout
+    got = adm.json("resolve", "postmaster@domain1.test")
+    assert [t["address"] for t in got["targets"]] == \
+        ["user1@domain1.test", "user2@domain1.test"]
+    passwd = tmp_path / "passwd"
+    passwd.write_text(
+        "root:x:0:0:root:/root:/bin/sh\n"
+        "anna:$6$abc$def:1000:1000::/home/anna:/bin/sh\n"
+        "bert@domain5.test:{PLAIN}pw:::::\n")
+    r = adm.run("import", "passwd", str(passwd), "--domain", "domain1.test")
+    assert b"2 users" in r.stdout
+    assert adm.json("user", "show", "anna@domain1.test")["login"]
+    users = tmp_path / "users"
+    users.write_text(
+        "username|password|userpart|domain|forward|alias_for\n"
+        "carl@domain6.test|geheim|carl|domain6.test||\n"
+        "dora@domain6.test|geheim|dora|domain6.test|dora@elsewhere.example|\n"
+        "info@domain6.test||info|domain6.test||carl@domain6.test\n")
+    r = adm.run("import", "users-table", str(users))
+    assert b"2 users, 1 aliases" in r.stdout
+    got = adm.json("resolve", "dora@domain6.test")
+    assert [t["kind"] for t in got["targets"]] == ["remote"]
+    adm("check")
+    # No plain text is kept.
+    db = b"".join(p.read_bytes() for p in site.state.glob("accounts*"))
+    assert b"geheim" not in db and b"{CRYPT}$y$" in db
+
+
+def test_export(site, two_domains, tmp_path):
+    adm = two_domains
+    adm("user", "disable", "jane@d1.test")
+    adm("domain", "set", "d2.test", "--catch-all", "fred")
+    table = adm("export", "virtusertable").splitlines()
+    assert "fred@d1.test\tfred@d1.test.virtuser." in table
+    assert "fred@alias.test\tfred@d1.test.virtuser." in table
+    assert "@d2.test\t%1@d2.test.virtuser." in table
+    assert any(line.startswith("jane@d1.test\terror:5.2.1") for line in table)
+    assert adm("export", "virtuserdomains").splitlines()[:3] == \
+        ["alias.test", "alias.test.virtuser", "alias.test.virtuser."]
+    assert "To:d1.test\tRELAY" in adm("export", "access").splitlines()
+    assert adm("export", "local-host-names").splitlines() == \
+        ["alias.test", "d1.test", "d2.test"]
+    out = tmp_path / "table"
+    assert adm("export", "virtusertable", "--output", str(out)) == \
+        f"{out} changed\n"
+    before = out.stat()
+    assert adm("export", "virtusertable", "--output", str(out)) == \
+        f"{out} unchanged\n"
+    after = out.stat()
+    assert (before.st_ino, before.st_mtime_ns) == \
+        (after.st_ino, after.st_mtime_ns)
+    adm("import", "virtusertable", str(out))
+
+
+def test_the_papers_queries_work(site, two_domains):
+    import sqlite3
+    two_domains("user", "set", "jane@d1.test", "--forward", "j@elsewhere.example")
+    db = sqlite3.connect(site.state / "vbox.db")
+    assert db.execute("SELECT password FROM users WHERE username = ?",
+                      ("fred@d1.test",)).fetchone()[0].startswith("{CRYPT}$y$")
+    assert db.execute("SELECT userpart, domain, forward, alias_for FROM users "
+                      "ORDER BY username").fetchall() == [
+        ("fred", "d1.test", None, None), ("fred", "d2.test", None, None),
+        ("info", "d1.test", None, "fred,fred@d2.test"),
+        ("jane", "d1.test", "j@elsewhere.example", None)]
+
+
+def test_a_sites_own_queries(site, scratch):
+    import sqlite3
+    path = site.state / "own.db"
+    db = sqlite3.connect(path)
+    db.executescript(
+        "CREATE TABLE mailbox (login TEXT, megabytes INT, off INT);"
+        "INSERT INTO mailbox VALUES ('fred@d1.test', 5, 0), "
+        "('jane@d1.test', NULL, 1);"
+        "CREATE TABLE alias (address TEXT, goto TEXT);"
+        "INSERT INTO alias VALUES ('info@d1.test', 'fred'), "
+        "('info@d1.test', 'x@elsewhere.example');")
+    db.commit()
+    os.chown(path, UID, GID)
+    queries = site.dir / "queries"
+    queries.write_text(
+        "# ours\n"
+        "query_domain = SELECT 1 WHERE :domain IN ('d1.test', 'd2.test')\n"
+        "query_user = SELECT megabytes * 1048576 AS quota_bytes,\n"
+        "    CASE off WHEN 1 THEN 'disabled' END AS state\n"
+        "    FROM mailbox WHERE login = :address\n"
+        "query_alias = SELECT goto AS target FROM alias\n"
+        "    WHERE address = :address\n")
+    queries.chmod(0o644)
+    site.configure(directory=[f"sqlite:{path}?queries={queries}"])
+    adm = Vboxadm(site)
+    assert adm.json("resolve", "fred+x@d1.test")["targets"][0]["quota_bytes"] \
+        == 5 << 20
+    assert adm.json("resolve", "jane@d1.test", code=69)["code"] == "5.2.1"
+    assert [t["address"] for t in
+            adm.json("resolve", "info@d1.test")["targets"]] == \
+        ["fred@d1.test", "x@elsewhere.example"]
+    adm.json("resolve", "nobody@d1.test", code=67)
+    adm.run("user", "add", "x@d1.test", code=78)
+
+
+# --- PostgreSQL ------------------------------------------------------------------
+
+
+@pytest.fixture
+def postgres(scratch, programs):
+    if os.geteuid() != 0:
+        pytest.skip("only root can run a server as somebody else")
+    server = Postgres(scratch)
+    yield server
+    if (server.data / "postmaster.pid").exists():
+        server.thaw()
+        server.stop()
+
+
+def test_the_resolver_over_postgresql(postgres):
+    """The table of tests/unit/lda/test_resolve.c, with a real server."""
+    import subprocess
+    from harness import BUILD
+    from harness.site import SANITIZER_ENV
+    program = TOP / BUILD / "tests" / "unit" / "lda" / "test_resolve"
+    if not program.exists():
+        subprocess.run(["make", "-s", str(program.relative_to(TOP))], cwd=TOP,
+                       check=True)
+    r = subprocess.run([str(program)], env={
+        **os.environ, **SANITIZER_ENV,
+        "VBOX_TEST_PGSQL": str(postgres.conninfo)}, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert r.returncode == 0, r.stdout.decode(errors="replace")
+
+
+def test_dovecot_over_postgresql(site, postgres):
+    site.configure(directory=[f"pgsql:{postgres.conninfo}"])
+    adm = Vboxadm(site)
+    adm("domain", "add", "d1.test")
+    adm("user", "add", "fred@d1.test", "--password-stdin", data=b"secret\n")
+    deliver(site, "d1.test", "fred")
+    server = DovecotServer(site, "pgsql",
+                           f"host={postgres.dir} dbname=postgres user=vbox")
+    try:
+        client = imap(server, "fred@d1.test")
+        assert client.select("INBOX")[1] == [b"1"], server.log()
+        adm("user", "suspend", "fred@d1.test", "--reason", "Not paid")
+        look_but_not_touch(server, "fred@d1.test")
+    finally:
+        server.stop()
+
+
+def test_postgresql_fails_under_load(site, postgres):
+    """Stopped, frozen and started again: known users go on, others wait,
+    nobody is refused."""
+    site.configure(directory=[f"pgsql:{postgres.conninfo}"], cache_ttl="1ms",
+                   cache_negative_ttl="1ms", cache_stale="1h")
+    adm = Vboxadm(site)
+    adm("domain", "add", "d1.test")
+    for n in range(5):
+        adm("user", "add", f"u{n}@d1.test")
+    adm("alias", "add", "all@d1.test", "u1", "u2")
+    lines = adm.lines()
+    known = ["u0@d1.test", "u1@d1.test", "u2@d1.test", "all@d1.test"]
+    asked = []
+
+    def ask(address):
+        answer = lines.ask(address)
+        asked.append(answer)
+        assert answer["reply"] < 500, answer
+        return answer["reply"]
+
+    def load(rounds=20):
+        for _ in range(rounds):
+            for address in known:
+                assert ask(address) == 250, asked[-1]
+
+    load()
+    postgres.stop()
+    load()
+    assert ask("u4@d1.test") == 451
+    assert ask("stranger@d1.test") == 451
+    assert ask("x@other.test") == 451
+    postgres.start()
+    load()
+    assert ask("u4@d1.test") == 250
+    # One connection is lost and nobody notices.
+    for _ in range(3):
+        postgres.stop()
+        postgres.start()
+        assert ask("u4@d1.test") == 250
+    postgres.freeze()
+    began = time.monotonic()
+    assert ask("u3@d1.test") == 451
+    assert time.monotonic() - began < 12
+    began = time.monotonic()
+    load()
+    assert ask("stranger@d1.test") == 451
+    # A frozen server is not asked for each of them.
+    assert time.monotonic() - began < 12
+    postgres.thaw()
+    assert lines.close() == 75
+    # A fresh process asks at once.
+    assert adm.json("resolve", "u3@d1.test")["reply"] == 250
