@@ -138,6 +138,17 @@ check_conflict(struct run *r, const struct node *n,
 	return 0;
 }
 
+/* The domain in any case, the local part as it is (RFC 5321 section 2.4). */
+static bool
+same_address(struct str a, struct str b)
+{
+	ptrdiff_t at = str_rchr(a, '@');
+
+	return at >= 0 && a.n == b.n &&
+	    str_eq(str_sub(a, 0, (size_t)at), str_sub(b, 0, (size_t)at)) &&
+	    str_caseeq(str_sub(a, (size_t)at, a.n), str_sub(b, (size_t)at, b.n));
+}
+
 static bool
 same(const struct engine_action *x, const struct engine_action *a)
 {
@@ -152,8 +163,10 @@ same(const struct engine_action *x, const struct engine_action *a)
 		    str_eq(x->special_use, a->special_use) &&
 		    str_eq(x->mailbox_id, a->mailbox_id);
 	case ENGINE_REDIRECT:
-		return str_caseeq(x->address, a->address) &&
-		    (x->flags & ENGINE_F_LIST) == (a->flags & ENGINE_F_LIST);
+		if ((x->flags | a->flags) & ENGINE_F_LIST)
+			return x->flags & a->flags & ENGINE_F_LIST &&
+			    str_eq(x->address, a->address);
+		return same_address(x->address, a->address);
 	case ENGINE_MARK:
 		return str_eq(x->key, a->key);
 	case ENGINE_NOTIFY:

@@ -145,7 +145,7 @@ lex_number(struct lexer *x)
 		return bad(x, "a number ends in something that is neither"
 		    " digit nor K, M or G");
 	}
-	if (over || n > INT64_MAX)
+	if (over)
 		return bad(x, "number too large");
 	x->token = T_NUMBER;
 	x->number = n;

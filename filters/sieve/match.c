@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "filters/message/utf8.h"
 #include "filters/sieve/check.h"
 #include "filters/sieve/eval.h"
 #include "filters/sieve/limits.h"
@@ -248,10 +247,10 @@ glob_unicode(struct match *m, struct str pattern, struct str value,
 	if (r->scratch.full || r->scratch2.full)
 		return false;
 	folded = buf_str(&r->scratch);
-	if (!match_glob(COMPARATOR_UNICODE, pattern, folded, captures,
+	from = (const void *)r->scratch2.p;
+	if (!match_glob(COMPARATOR_UNICODE, pattern, folded, from, captures,
 	    LIMIT_WORK - r->work, work))
 		return false;
-	from = (const void *)r->scratch2.p;
 	for (unsigned i = 0; i < captures->n; i++) {
 		struct str *c = &captures->list[i];
 		size_t at = (size_t)(c->p - folded.p);
@@ -271,7 +270,7 @@ match_matches(struct match *m, struct str value, uint32_t key)
 	if (m->comparator == COMPARATOR_UNICODE)
 		yes = glob_unicode(m, m->keys[key], value, &captures, &work);
 	else
-		yes = match_glob(m->comparator, m->keys[key], value, &captures,
+		yes = match_glob(m->comparator, m->keys[key], value, NULL, &captures,
 		    LIMIT_WORK - m->run->work, &work);
 	if (run_work(m->run, m->node, work))
 		return -1;
@@ -408,26 +407,31 @@ match_end(struct match *m)
 
 /* --- :matches --- */
 
-/* The size of the character at the front of s: i;unicode-casemap counts
- * characters, the others octets (RFC 4790). */
-static size_t
-character(enum comparator c, struct str s)
-{
-	struct str rest = s;
-
-	if (c != COMPARATOR_UNICODE)
-		return 1;
-	(void)utf8_next(&rest);
-	return s.n - rest.n;
-}
-
 struct glob {
 	enum comparator comparator;
 	struct str pattern;
 	struct str value;
 	struct match_captures *captures;
+	const uint32_t *from;	/* i;unicode-casemap: what came from where */
 	uint64_t work;
 };
+
+/*
+ * The size of the character at pos. i;octet and i;ascii-casemap work on
+ * octets (RFC 4790), i;unicode-casemap on characters, each of which may have
+ * become several when it was folded.
+ */
+static size_t
+character(const struct glob *g, size_t pos)
+{
+	size_t n = 1;
+
+	if (g->from)
+		while (pos + n < g->value.n &&
+		    g->from[pos + n] == g->from[pos])
+			n++;
+	return n;
+}
 
 static void
 capture(struct match_captures *c, unsigned at, struct str s)
@@ -453,7 +457,7 @@ piece_fits(struct glob *g, size_t at, size_t pos, unsigned n,
 
 			if (pos >= v.n)
 				return false;
-			len = character(g->comparator, str_sub(v, pos, v.n));
+			len = character(g, pos);
 			capture(g->captures, n++, str_sub(v, pos, len));
 			pos += len;
 			at++;
@@ -482,9 +486,10 @@ piece_fits(struct glob *g, size_t at, size_t pos, unsigned n,
  */
 bool
 match_glob(enum comparator c, struct str pattern, struct str value,
-    struct match_captures *captures, uint64_t budget, uint64_t *work)
+    const uint32_t *from, struct match_captures *captures, uint64_t budget,
+    uint64_t *work)
 {
-	struct glob g = { c, pattern, value, captures, 0 };
+	struct glob g = { c, pattern, value, captures, from, 0 };
 	size_t at, pos, last = pattern.n;
 	unsigned n;
 	bool yes = false;

@@ -64,13 +64,14 @@ enum relation match_relation(struct str name);
 /*
  * :matches of one pattern; captures get what * and ? stood for, ${0} first.
  * Time is bounded by pattern times value and counted in *work; above `budget`
- * it gives up.
+ * it gives up. `from` is that of comparator_fold_unicode(), or NULL.
  */
 struct match_captures {
 	struct str list[LIMIT_MATCH_VALUES];
 	unsigned n;
 };
 bool match_glob(enum comparator c, struct str pattern, struct str value,
-    struct match_captures *captures, uint64_t budget, uint64_t *work);
+    const uint32_t *from, struct match_captures *captures, uint64_t budget,
+    uint64_t *work);
 
 #endif
