@@ -289,9 +289,9 @@ take_domain(struct parser *p, struct str *s, struct str *comment)
 
 	skip_cfws(s, comment);
 	if (s->n && s->p[0] == '[') {
-		size_t n = literal_length(*s);
+		size_t n = literal_length(*s), before = p->b.n;
 
-		if (s->p[n - 1] != ']' || n < 3)
+		if (s->p[n - 1] != ']')
 			return false;
 		for (size_t i = 0; i < n; i++) {
 			if (ascii_iscntrl(s->p[i]) && !is_space(s->p[i]))
@@ -300,7 +300,7 @@ take_domain(struct parser *p, struct str *s, struct str *comment)
 				(void)buf_addc(&p->b, s->p[i]);
 		}
 		*s = str_sub(*s, n, s->n);
-		return true;
+		return p->b.n - before > 2;
 	}
 	for (rest = *s;; skip_cfws(&rest, comment)) {
 		size_t n;
@@ -391,6 +391,9 @@ emit(struct parser *p, struct address a)
 {
 	struct address_list *l = p->out;
 
+	/* Something of it could not be kept: it would be half an address. */
+	if (l->cut)
+		return;
 	if (l->n == ADDRESS_LIST_MAX) {
 		l->cut = true;
 		return;
@@ -525,9 +528,9 @@ address_list(struct arena *a, struct str value, struct address_list *list_r)
 	struct address mark = { .display = STR(""), .local = STR(""),
 	    .domain = STR(""), .spec = STR("") };
 
-	*list_r = (struct address_list){ .cut = value.n > HEADER_VALUE_MAX };
+	*list_r = (struct address_list){ .n = 0 };
 	buf_init(&p.b, (size_t)HEADER_VALUE_MAX * 2);
-	while (s.n && !(list_r->n == ADDRESS_LIST_MAX)) {
+	while (s.n && !list_r->cut && list_r->n < ADDRESS_LIST_MAX) {
 		struct extent e;
 		struct str entry, left;
 
@@ -553,7 +556,7 @@ address_list(struct arena *a, struct str value, struct address_list *list_r)
 		}
 		s = str_sub(s, e.end + (e.end < s.n), s.n);
 	}
-	if (s.n)
+	if (s.n || value.n > HEADER_VALUE_MAX)
 		list_r->cut = true;
 	buf_release(&p.b);
 }

@@ -31,7 +31,8 @@ header_name_valid(struct str name)
 	return true;
 }
 
-/* The line at *at without its end; *at moves behind that. */
+/* The line at *at without its end; *at moves behind that. A CR at the very
+ * end counts as one: its LF is added when the header is written edited. */
 static struct str
 take_line(struct str s, size_t *at)
 {
@@ -40,7 +41,7 @@ take_line(struct str s, size_t *at)
 
 	if (end < 0) {
 		*at = s.n;
-		return rest;
+		return str_sub(rest, 0, rest.n - str_ends(rest, STR("\r")));
 	}
 	*at += (size_t)end + 1;
 	if (end > 0 && rest.p[end - 1] == '\r')

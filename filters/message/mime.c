@@ -474,7 +474,7 @@ line_end(struct str s, size_t at, size_t *next_r)
 
 	if (n < 0) {
 		*next_r = s.n;
-		return s.n;
+		return s.n - (s.n > at && s.p[s.n - 1] == '\r');
 	}
 	*next_r = at + (size_t)n + 1;
 	if (n > 0 && s.p[at + (size_t)n - 1] == '\r')
@@ -545,8 +545,8 @@ close_part(struct walk *w, struct mime_part *p, size_t end)
 {
 	size_t from = offset(w, p->raw), body = offset(w, p->body);
 
-	p->raw = str_sub(w->bytes, from, end > from ? end - from : 0);
-	p->body = str_sub(w->bytes, body, end > body ? end - body : 0);
+	p->raw = str_sub(w->bytes, from, end - from);
+	p->body = str_sub(w->bytes, body, end - body);
 	if (p->kind != MIME_MULTIPART)
 		return;
 	if (p->closed)
@@ -678,6 +678,10 @@ close_below(struct walk *w, struct mime_part *container, size_t end)
 
 	while (w->open != container) {
 		last = w->open;
+		/* The empty line behind a header is the header's, even where
+		 * it is also the line end that a delimiter claims. */
+		if (end < offset(w, last->body))
+			end = offset(w, last->body);
 		close_part(w, last, end);
 		w->open = last->parent;
 	}

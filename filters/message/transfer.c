@@ -159,6 +159,7 @@ feed_identity(struct str *in, struct buf *out)
 
 /* Most bytes that one byte can set free. */
 #define BURST (sizeof(((struct transfer *)0)->held) + 2)
+_Static_assert(BURST <= TRANSFER_ROOM, "a burst fits where it may go");
 
 static char *
 decode_some(struct transfer *t, const char *p, size_t n, char *to)

@@ -9,7 +9,9 @@
  * Decoders never fail for what they read: characters that are not of the
  * base64 alphabet are passed over, a broken =XX stays as it is, data behind
  * base64 padding is taken as a new row (mailers join such pieces). -1 means the buffer is full:
- * what fitted is there, and the caller may empty it and feed what is left.
+ * what fitted is there, and the caller may empty it and feed what is left. A
+ * buffer for that holds at least TRANSFER_ROOM bytes: so many may come at
+ * once, when blanks were held back.
  */
 #ifndef FILTERS_MESSAGE_TRANSFER_H
 #define FILTERS_MESSAGE_TRANSFER_H
@@ -19,6 +21,8 @@
 
 #include "store/base/buf.h"
 #include "store/base/str.h"
+
+#define TRANSFER_ROOM 96
 
 enum transfer_encoding {
 	TRANSFER_IDENTITY,	/* 7bit, 8bit, binary, or not given */
