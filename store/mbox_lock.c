@@ -25,6 +25,10 @@
 #define REFRESH_MS 30000
 /* Content of a lock that is worth reading: a pid, perhaps ":host". */
 #define LOCK_CONTENT 256
+/* Lock files that stay in a directory: as many deliveries into it at a time
+ * go without making one. */
+#define SLOT_NAME ".vbox-lock."
+#define SLOTS 8
 /* inode of /proc/self/ns/pid in the first pid namespace
  * (PROC_PID_INIT_INO, linux/proc_ns.h). */
 #define FIRST_PID_NS 0xEFFFFFFCUL
@@ -34,7 +38,7 @@ enum attempt { TAKEN, BUSY, FAILED };
 void
 mbox_lock_init(struct mbox_lock *l)
 {
-	*l = (struct mbox_lock){ .dirfd = -1, .fd = -1 };
+	*l = (struct mbox_lock){ .dirfd = -1, .fd = -1, .slot = -1 };
 }
 
 /* --- stale dotlocks -------------------------------------------------------- */
@@ -227,13 +231,60 @@ by_liblockfile(struct mbox_lock *l, const char *lockname, struct verdict *v)
 	return FAILED;
 }
 
+static int
+write_pid(int fd)
+{
+	char text[24];
+	/* Always as long, so that a later pid covers an earlier one; shorter
+	 * than the 16 bytes that liblockfile 1.17 can read. */
+	int n = snprintf(text, sizeof(text), "%-10d\n", (int)getpid());
+
+	return file_pwrite_all(fd, text, (size_t)n, 0);
+}
+
+/*
+ * Takes the slot file N for us, or -1. One with a second name is a lock that
+ * a dead process left: it must keep its content, or the dead one's lock would
+ * look like ours, so the slot gets a new file.
+ */
+static int
+take_slot(struct mbox_lock *l, unsigned n)
+{
+	char name[sizeof(SLOT_NAME) + 12];
+	struct stat st, at;
+	int fd;
+
+	(void)snprintf(name, sizeof(name), SLOT_NAME "%u", n); /* fits */
+	for (int round = 0; round < 2; round++) {
+		fd = file_open_beneath(l->dirfd, name, O_RDWR | O_CREAT, 0644);
+		if (fd < 0)
+			return -1;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 ||
+		    !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+			break;
+		/* The name may be another file's by now. */
+		if (st.st_nlink == 1 &&
+		    fstatat(l->dirfd, name, &at, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    at.st_ino == st.st_ino && at.st_dev == st.st_dev) {
+			if (write_pid(fd) == 0)
+				return fd;
+			break;
+		}
+		if (st.st_nlink > 1 && unlinkat(l->dirfd, name, 0) < 0)
+			break;
+		file_close(&fd);
+	}
+	file_close(&fd);
+	return -1;
+}
+
 /* The lock is written without a name and linked complete: killed at any
  * point we leave nothing, or a lock that says whose it is. */
 static enum attempt
 by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 {
-	char text[32], path[40];
-	int fd, n;
+	char path[40];
+	int fd;
 	enum attempt done = FAILED;
 
 	fd = file_open_beneath(l->dirfd, ".", O_WRONLY | O_TMPFILE, 0644);
@@ -243,9 +294,8 @@ by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 		verdict_errno(v, errno, "create %s", lockname);
 		return FAILED;
 	}
-	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
-	if (file_write_all(fd, text, (size_t)n) == 0) {
+	if (write_pid(fd) == 0) {
 		if (linkat(AT_FDCWD, path, l->dirfd, lockname,
 		    AT_SYMLINK_FOLLOW) == 0)
 			done = TAKEN;
@@ -256,6 +306,24 @@ by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 		verdict_errno(v, errno, "create %s", lockname);
 	file_close(&fd);
 	return done;
+}
+
+static enum attempt
+by_slot(struct mbox_lock *l, const char *lockname, struct verdict *v)
+{
+	char path[40];
+
+	for (unsigned n = 0; n < SLOTS && l->slot < 0; n++)
+		l->slot = take_slot(l, n);
+	if (l->slot < 0)
+		return by_link(l, lockname, v);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", l->slot); /* fits */
+	if (linkat(AT_FDCWD, path, l->dirfd, lockname, AT_SYMLINK_FOLLOW) == 0)
+		return TAKEN;
+	if (errno == EEXIST)
+		return BUSY;
+	file_close(&l->slot);
+	return by_link(l, lockname, v);
 }
 
 static enum attempt
@@ -274,7 +342,7 @@ try_dotlock(struct mbox_lock *l, const char *name,
 	for (int round = 0; ; round++) {
 		/* liblockfile would judge a lock that it meets by itself. */
 		if (how->method == DOTLOCK_AUTO)
-			done = by_link(l, lockname, v);
+			done = by_slot(l, lockname, v);
 		else if (fstatat(l->dirfd, lockname, &st,
 		    AT_SYMLINK_NOFOLLOW) == 0)
 			done = BUSY;
@@ -427,6 +495,7 @@ mbox_lock_release(struct mbox_lock *l)
 		(void)flock(l->fd, LOCK_UN);
 	if (l->fcntl_held)
 		(void)fcntl(l->fd, F_OFD_SETLK, &fl);
+	file_close(&l->slot);
 	l->name[0] = '\0';
 	l->flock_held = l->fcntl_held = false;
 }

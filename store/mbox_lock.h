@@ -20,6 +20,12 @@
  *   - it names a process of this host that is dead, or a living one that
  *     started after the lock was made (the pid was used again)
  *   - its age is beyond `stale_ms` and no living process of this host is in it
+ * The lock is a second name of a small file that stays, .vbox-lock.N in the
+ * mbox's directory, held by flock while its name is used: making and removing
+ * a file for each delivery makes ext4 look past every inode that was removed
+ * in the last seconds, which under load costs more than the delivery
+ * (docs/PERFORMANCE.md).
+ *
  * liblockfile breaks stale locks by check and unlink, which let two holders
  * in when measured; so breaking happens under a guard (flock on the
  * directory) and liblockfile is asked only to create, with zero retries,
@@ -59,6 +65,7 @@ struct mbox_lock {
 	int dirfd;		/* borrowed */
 	int fd;			/* borrowed */
 	char name[256];		/* of the dotlock; empty when not held */
+	int slot;		/* the file whose second name it is, or -1 */
 	bool fcntl_held;
 	bool flock_held;
 	int64_t refreshed_ms;

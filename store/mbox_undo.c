@@ -10,7 +10,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "store/base/crc32c.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
 
@@ -36,7 +35,7 @@ struct record {
 	uint32_t ino;		/* low half: a copied file has another */
 	uint64_t old_size, new_size;
 	uint16_t sum[UNDO_MARKS];
-	uint32_t crc;		/* of all before */
+	uint32_t own_sum;	/* of all before */
 } __attribute__((packed, aligned(4)));
 static_assert(sizeof(struct record) == 68, "outgrows the inode");
 
@@ -70,12 +69,13 @@ undo_feed(struct undo_plan *plan, const char *p, size_t n)
 		if (plan->next < plan->marks &&
 		    plan->mark[plan->next] - plan->fed < take)
 			take = (size_t)(plan->mark[plan->next] - plan->fed);
-		plan->crc = crc32c(plan->crc, p, take);
+		checksum_add(&plan->sums, p, take);
 		plan->fed += take;
 		p += take;
 		n -= take;
 		if (plan->next < plan->marks && plan->fed == plan->mark[plan->next])
-			plan->sum[plan->next++] = (uint16_t)plan->crc;
+			plan->sum[plan->next++] =
+			    (uint16_t)checksum_value(&plan->sums);
 	}
 }
 
@@ -117,9 +117,9 @@ open_file(struct undo *u, int dirfd, const char *name, int flags)
 }
 
 static uint32_t
-record_crc(const struct record *r)
+record_sum(const struct record *r)
 {
-	return crc32c(0, r, offsetof(struct record, crc));
+	return (uint32_t)checksum_of(r, offsetof(struct record, own_sum));
 }
 
 /* Length of what was read, 0 when there is none, -1 on error. */
@@ -244,7 +244,7 @@ undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 	n = load(u, dirfd, name, &r);
 	if (n < 0)
 		return verdict_errno(v, errno, "read undo record");
-	if ((size_t)n != sizeof(r) || r.magic != MAGIC || r.crc != record_crc(&r) ||
+	if ((size_t)n != sizeof(r) || r.magic != MAGIC || r.own_sum != record_sum(&r) ||
 	    !r.busy)
 		return 0;
 	if (fstat(u->fd, &st) < 0)
@@ -283,7 +283,7 @@ undo_begin(struct undo *u, int dirfd, const char *name,
 		return verdict_errno(v, errno, "fstat");
 	r.ino = (uint32_t)st.st_ino;
 	memcpy(r.sum, plan->sum, sizeof(r.sum));
-	r.crc = record_crc(&r);
+	r.own_sum = record_sum(&r);
 	if (u->place != UNDO_FILE) {
 		if (fsetxattr(u->fd, ATTRIBUTE, &r, sizeof(r), 0) == 0) {
 			u->place = UNDO_XATTR;
@@ -321,7 +321,7 @@ undo_end(struct undo *u)
 
 	/* If this is lost, the record says that the append ended where the
 	 * file ends, which is true, too. */
-	r.crc = record_crc(&r);
+	r.own_sum = record_sum(&r);
 	if (u->place == UNDO_XATTR)
 		(void)fsetxattr(u->fd, ATTRIBUTE, &r, sizeof(r), 0);
 	else if (u->place == UNDO_FILE && u->file >= 0)

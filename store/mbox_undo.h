@@ -28,6 +28,7 @@
 
 #include <stdint.h>
 
+#include "store/base/checksum.h"
 #include "store/base/str.h"
 #include "store/base/verdict.h"
 
@@ -39,11 +40,11 @@ enum undo_place { UNDO_AUTO, UNDO_XATTR, UNDO_FILE, UNDO_OFF };
 struct undo_plan {
 	uint64_t old_size, new_size;
 	uint64_t mark[UNDO_MARKS];	/* lengths from old_size on */
-	uint16_t sum[UNDO_MARKS];	/* low half of the CRC-32C up to there */
+	uint16_t sum[UNDO_MARKS];	/* low bits of the check sum up to there */
 	unsigned marks;
 	/* while it is fed */
 	uint64_t fed;
-	uint32_t crc;
+	struct checksum sums;
 	unsigned next;
 };
 

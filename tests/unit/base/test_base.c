@@ -13,6 +13,7 @@
 
 #include "store/base/arena.h"
 #include "store/base/buf.h"
+#include "store/base/checksum.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/num.h"
@@ -266,6 +267,35 @@ dates_do_not_follow_the_locale(void **state)
 }
 
 static void
+checksum_does_not_see_the_pieces(void **state)
+{
+	char bytes[100];
+	uint64_t whole;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7);
+	whole = checksum_of(bytes, sizeof(bytes));
+	for (size_t a = 0; a <= sizeof(bytes); a++)
+		for (size_t b = a; b <= sizeof(bytes); b++) {
+			struct checksum c = { 0 };
+
+			checksum_add(&c, bytes, a);
+			checksum_add(&c, bytes + a, b - a);
+			checksum_add(&c, bytes + b, sizeof(bytes) - b);
+			assert_true(checksum_value(&c) == whole);
+		}
+	for (size_t i = 0; i < 8 * sizeof(bytes); i++) {
+		bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
+		assert_false(checksum_of(bytes, sizeof(bytes)) == whole);
+		bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
+	}
+	memset(bytes, 0, sizeof(bytes));
+	for (size_t n = 1; n < sizeof(bytes); n++)
+		assert_false(checksum_of(bytes, n) == checksum_of(bytes, n - 1));
+}
+
+static void
 arena_counts_and_gives_back(void **state)
 {
 	struct arena a;
@@ -298,6 +328,7 @@ main(void)
 		cmocka_unit_test(files_stay_below),
 		cmocka_unit_test(whole_file_respects_the_ceiling),
 		cmocka_unit_test(dates_do_not_follow_the_locale),
+		cmocka_unit_test(checksum_does_not_see_the_pieces),
 		cmocka_unit_test(arena_counts_and_gives_back),
 	};
 
