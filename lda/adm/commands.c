@@ -76,6 +76,10 @@ const struct adm_command adm_commands[] = {
 	{ "export", NULL, "virtusertable|virtuserdomains|access|"
 	    "local-host-names|genericstable", 1, 1, "output= makemap=",
 	    adm_export, "writes tables for a site that keeps files" },
+	{ "sieve", "check", "FILE...", 1, MANY, "", adm_sieve_check,
+	    "compiles scripts and tells what is wrong with them" },
+	{ "sieve", "extensions", "", 0, 0, "", adm_sieve_extensions,
+	    "the extensions that scripts may require" },
 	{ "help", NULL, "[NOUN]", 0, 1, "", adm_help, "this" },
 };
 const size_t adm_command_count = sizeof(adm_commands) /

@@ -32,6 +32,8 @@ int adm_resolve(struct adm *a, struct verdict *v);
 int adm_check(struct adm *a, struct verdict *v);
 int adm_import(struct adm *a, struct verdict *v);
 int adm_export(struct adm *a, struct verdict *v);
+int adm_sieve_check(struct adm *a, struct verdict *v);
+int adm_sieve_extensions(struct adm *a, struct verdict *v);
 int adm_help(struct adm *a, struct verdict *v);
 
 #endif

@@ -18,6 +18,7 @@
 static const struct directory_backend *const backends[] = {
 	&backend_file,
 	&backend_fs,
+	&backend_socketmap,
 	&backend_sqlite,
 	&backend_pgsql,
 };

@@ -2,6 +2,8 @@
 with contrib's configuration shows it, states do what they say."""
 import imaplib
 import os
+import socket
+import threading
 import time
 
 import pytest
@@ -502,3 +504,107 @@ def test_postgresql_fails_under_load(site, postgres):
     assert lines.close() == 75
     # A fresh process asks at once.
     assert adm.json("resolve", "u3@d1.test")["reply"] == 250
+
+
+# --- socket maps ------------------------------------------------------------------
+
+
+class SocketMap:
+    """A server of socket maps with a table; it can do everything wrong."""
+
+    def __init__(self, path, table):
+        self.table, self.path, self.mode = table, path, "well"
+        self.asked = []
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        os.chmod(path, 0o666)
+        self.socket.listen(5)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            try:
+                with client, client.makefile("rb") as stream:
+                    while self.answer(client, stream):
+                        pass
+            except ConnectionError:
+                pass
+
+    def answer(self, client, stream):
+        length = b""
+        while (c := stream.read(1)) not in (b":", b""):
+            length += c
+        if not length:
+            return False
+        name, _, key = stream.read(int(length)).decode().partition(" ")
+        assert stream.read(1) == b"," and name == "accounts"
+        self.asked.append(key)
+        if self.mode == "hangs up":
+            return False
+        reply = {"well": self.table.get(key, "NOTFOUND "),
+                 "temp": "TEMP resting", "perm": "PERM never",
+                 "nonsense": "OK qouta=1"}.get(self.mode, self.mode).encode()
+        if self.mode == "endless":
+            client.sendall(b"999999999:")
+        elif self.mode == "no netstring":
+            client.sendall(b"OK,")
+        elif self.mode != "silent":
+            client.sendall(b"%d:%s," % (len(reply), reply))
+        return True
+
+    def close(self):
+        self.socket.close()
+        os.unlink(self.path)
+
+
+def test_a_socketmap_knows_the_accounts(site):
+    server = SocketMap(site.dir / "map.sock", {
+        "@d1.test": "OK format=mbox", "@d2.test": "OK RELAY",
+        "fred@d1.test": "OK quota=5M", "fred@d2.test": "OK ",
+        "info@d1.test": "OK fred@d1.test, fred@d2.test",
+        "off@d1.test": "OK state=disabled"})
+    site.configure(directory=[f"socketmap:unix:{server.path}:accounts"])
+    adm = Vboxadm(site)
+    target = adm.json("resolve", "Fred+x@D1.test")["targets"][0]
+    assert (target["quota_bytes"], target["detail"]) == (5 << 20, "x")
+    assert [t["address"] for t in
+            adm.json("resolve", "info@d1.test")["targets"]] == \
+        ["fred@d1.test", "fred@d2.test"]
+    assert adm.json("resolve", "off@d1.test", code=69)["code"] == "5.2.1"
+    assert adm.json("resolve", "x@d1.test", code=67)["code"] == "5.1.1"
+    assert adm.json("resolve", "x@d3.test", code=67)["code"] == "5.1.2"
+    assert "fred+x@d1.test" in server.asked
+    deliver(site, "d1.test", "fred")
+    for mode in ("temp", "perm", "nonsense", "hangs up", "endless",
+                 "no netstring", "silent"):
+        server.mode = mode
+        assert adm.json("resolve", "fred@d1.test", code=75)["reply"] == 451
+    # A connection that the server drops while it is idle is not noticed.
+    server.mode = "well"
+    lines = adm.lines()
+    assert lines.ask("fred@d1.test")["reply"] == 250
+    server.mode = "hangs up"
+    assert lines.ask("new@d1.test")["reply"] == 451
+    server.mode = "well"
+    assert lines.ask("new@d1.test")["reply"] == 550
+    lines.close()
+    server.close()
+    assert adm.json("resolve", "fred@d1.test", code=75)["reply"] == 451
+
+
+def test_sieve_check(site, tmp_path):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_text('require "fileinto";\nfileinto "x";\n')
+    bad.write_text('require "fileinto";\n  fileinto 1;\n')
+    adm = Vboxadm(site)
+    adm("sieve", "check", str(good))
+    r = adm.run("sieve", "check", str(good), str(bad), code=65)
+    assert r.stderr.decode().startswith(f"{bad}:2:")
+    assert adm.json("sieve", "check", str(bad), code=65)["errors"] == 1
+    adm.run("sieve", "check", str(tmp_path / "none"), code=64)
+    assert "vacation" in adm("sieve", "extensions")

@@ -1,0 +1,173 @@
+/* vboxadm sieve: is a script sound, which extensions are there? */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "filters/engine.h"
+#include "lda/adm/nouns.h"
+#include "lda/json.h"
+#include "store/base/file.h"
+#include "store/base/mem.h"
+
+#define IMAGE_MAX ((size_t)64 << 20)
+#define EXTENSIONS_MAX 4096
+#define LINE_MAX_BYTES 4096
+
+/* The list of the configuration as one string. */
+static struct str
+extensions_of(struct adm *a)
+{
+	const struct setting_list *l = &a->config.global.sieve_extensions;
+	struct buf b;
+	struct str s;
+
+	buf_init(&b, EXTENSIONS_MAX);
+	for (size_t i = 0; i < l->n; i++)
+		(void)buf_addf(&b, "%s%s", i > 0 ? " " : "", l->v[i]);
+	s = arena_copy(&a->arena, buf_str(&b));
+	buf_release(&b);
+	return s;
+}
+
+static struct engine_settings
+settings_of(struct adm *a)
+{
+	const struct settings *s = &a->config.global;
+
+	return (struct engine_settings){
+		.extensions = extensions_of(a),
+		.max_actions = (unsigned)s->sieve_max_actions,
+		.max_redirects = (unsigned)s->sieve_max_redirects,
+		.delimiter = str_of(s->recipient_delimiter),
+	};
+}
+
+static int
+read_script(const char *path, struct buf *text, struct verdict *v)
+{
+	int fd = strcmp(path, "-") == 0 ? STDIN_FILENO :
+	    open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int r;
+
+	if (fd < 0 || (r = file_read_whole(fd, text)) < 0) {
+		verdict_errno(v, errno, "%s", path);
+		v->why = errno == EFBIG ? V_BAD_ADDRESS : V_USAGE;
+		r = -1;
+	}
+	if (fd != STDIN_FILENO)
+		file_close(&fd);
+	return r;
+}
+
+/* FILE:LINE:COLUMN: text, as compilers write it and editors read it. */
+static void
+print_text(const char *file, const struct engine_error *e)
+{
+	struct buf line;
+
+	buf_init(&line, LINE_MAX_BYTES);
+	(void)buf_addf(&line, "%s:%u:%u: %s%.*s\n", file, e->line, e->column,
+	    e->warning ? "warning: " : "", STR_ARG(e->text));
+	/* The exit status says it too. */
+	(void)file_write_all(STDERR_FILENO, line.p, line.n);
+	buf_release(&line);
+}
+
+static void
+print_json(struct adm *a, const char *file, const struct engine_errors *all)
+{
+	struct buf *out = &a->out;
+
+	(void)buf_addc(out, '{');
+	json_member(out, "file", str_of(file));
+	json_name(out, "errors");
+	(void)buf_addf(out, "%zu", all->count);
+	json_name(out, "list");
+	(void)buf_addc(out, '[');
+	for (size_t i = 0; i < all->n; i++) {
+		const struct engine_error *e = &all->list[i];
+
+		if (i > 0)
+			(void)buf_addc(out, ',');
+		(void)buf_addc(out, '{');
+		json_name(out, "line");
+		(void)buf_addf(out, "%u", e->line);
+		json_name(out, "column");
+		(void)buf_addf(out, "%u", e->column);
+		json_member(out, "kind", e->warning ? STR("warning") :
+		    STR("error"));
+		json_member(out, "text", e->text);
+		(void)buf_addc(out, '}');
+	}
+	(void)buf_addz(out, "]}\n");
+}
+
+static int
+check_one(struct adm *a, const char *file, struct verdict *v)
+{
+	struct engine_settings settings = settings_of(a);
+	struct engine_script script = { .name = str_of(file),
+	    .location = ENGINE_PERSONAL };
+	struct engine_errors errors;
+	struct buf text, image;
+	int r = -1;
+
+	buf_init(&text, a->config.global.sieve_max_script_size);
+	buf_init(&image, IMAGE_MAX);
+	engine_errors_init(&errors);
+	if (read_script(file, &text, v) < 0)
+		goto out;
+	script.text = buf_str(&text);
+	if (engine_native.compile(&settings, &script, &image, &errors) < 0 ||
+	    errors.count > 0)
+		a->exit = EX_DATAERR;
+	if (a->json)
+		print_json(a, file, &errors);
+	for (size_t i = 0; i < errors.n && !a->json; i++)
+		print_text(file, &errors.list[i]);
+	if (errors.count > ENGINE_ERRORS && !a->json)
+		adm_note(a, "%s: %zu errors in all", file, errors.count);
+	r = 0;
+out:
+	engine_errors_release(&errors);
+	buf_release(&text);
+	buf_release(&image);
+	return r;
+}
+
+int
+adm_sieve_check(struct adm *a, struct verdict *v)
+{
+	if (adm_config(a, v) < 0)
+		return -1;
+	for (size_t i = 0; i < a->arg_count; i++)
+		if (check_one(a, a->args[i], v) < 0)
+			return -1;
+	return 0;
+}
+
+int
+adm_sieve_extensions(struct adm *a, struct verdict *v)
+{
+	struct engine_settings settings;
+	struct buf names;
+
+	if (adm_config(a, v) < 0)
+		return -1;
+	settings = settings_of(a);
+	buf_init(&names, EXTENSIONS_MAX);
+	engine_native.extensions(&settings, &names);
+	if (a->json) {
+		(void)buf_addc(&a->out, '{');
+		json_member(&a->out, "extensions", buf_str(&names));
+		(void)buf_addz(&a->out, "}\n");
+	} else {
+		(void)buf_adds(&a->out, buf_str(&names));
+		(void)buf_addc(&a->out, '\n');
+	}
+	buf_release(&names);
+	return 0;
+}
