@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "filters/message/charset.h"
 #include "lda/filter_wire.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
@@ -46,6 +47,12 @@ child(int fd, const struct filter_how *how, struct engine_job *job)
 	if (close_range(4, ~0u, 0) < 0 || close(0) < 0 || close(1) < 0 ||
 	    close(2) < 0)
 		_exit(1);
+	/* iconv(3) reads its tables from files: what the message names is opened
+	 * while there are any, and nothing afterwards. */
+	if (how->sandbox) {
+		(void)charset_preload_for(job->message);
+		charset_seal();
+	}
 	if (how->sandbox && filter_confine(how->memory ?
 	    how->memory + job->message.n + OWN_MEMORY : 0, how->cpu_ms) < 0)
 		_exit(1);

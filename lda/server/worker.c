@@ -13,6 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "filters/message/charset.h"
 #include "lda/log.h"
 #include "lda/lookup.h"
 #include "lda/metrics.h"
@@ -234,6 +235,8 @@ warm_up(struct worker *w)
 	(void)resolve_domain(&w->resolver, STR("w\303\244rmen.invalid"), &a, &record,
 	    &v);
 	arena_release(&a);
+	/* For the filters, which inherit them: Landlock hides iconv's tables. */
+	(void)charset_preload();
 }
 
 static int
