@@ -19,7 +19,7 @@ enum truth {
 
 /* --- for extensions --- */
 
-static int
+static int __attribute__((format(printf, 5, 0)))
 report(struct check *c, unsigned line, unsigned column, bool warning,
     const char *fmt, va_list ap)
 {
