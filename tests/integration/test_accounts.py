@@ -589,9 +589,9 @@ def test_a_socketmap_knows_the_accounts(site):
     lines = adm.lines()
     assert lines.ask("fred@d1.test")["reply"] == 250
     server.mode = "hangs up"
-    assert lines.ask("new@d1.test")["reply"] == 451
+    assert lines.ask("nobody@d1.test")["reply"] == 451
     server.mode = "well"
-    assert lines.ask("new@d1.test")["reply"] == 550
+    assert lines.ask("nobody@d1.test")["reply"] == 550
     lines.close()
     server.close()
     assert adm.json("resolve", "fred@d1.test", code=75)["reply"] == 451
