@@ -222,6 +222,16 @@ check: test-deps
 	$(Q)MAKE="$(MAKE)" tests/check
 
 # Deliveries by exec, ours beside the peers': minutes, wants a quiet machine.
+# Look-ups per second of each kind of directory, with and without a cache.
+$(B)/bench/directory: tests/bench/directory.c $(LIB_LDA) $(LIB_FILTERS) \
+    $(LIB_STORE) $(LIB_BASE) $(MODULES)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LINK_LDA)
+
+bench-directory: test-deps
+	$(Q)$(MAKE) --no-print-directory $(B)/bench/directory
+	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_directory.py $(BENCH)
+
 bench-exec: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_exec.py $(BENCH)
@@ -263,6 +273,7 @@ install: all
 clean:
 	rm -rf build
 
+.PHONY: bench-directory
 .PHONY: all unit fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
