@@ -1,0 +1,280 @@
+/*
+ * minserver SOCKET DIRECTORY mbox|maildir [nodotlock]
+ *
+ * The least that an LMTP server can do on this disk, to compare with: it
+ * receives, locks, appends or links, and syncs as vbox-lmtpd does (mbox: fcntl
+ * and dotlock, fdatasync; Maildir: fsync of the file, link, fsync of the
+ * directory), and says 250. No look-up, no checks, no header, no undo, no log,
+ * no privileges; a thread for each connection.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RCPT_MAX 1000
+#define LINE_MAX_ 1024
+
+static int top;
+static bool maildir, dotlock = true;
+
+struct conn {
+	int fd;
+	char in[65536];
+	size_t at, n;
+	char rcpt[RCPT_MAX][128];
+	unsigned rcpts;
+	char *body;
+	size_t body_n, body_max;
+	char out[65536];
+	size_t out_n;
+};
+
+static void
+flush(struct conn *c)
+{
+	if (c->out_n && send(c->fd, c->out, c->out_n, MSG_NOSIGNAL) !=
+	    (ssize_t)c->out_n)
+		pthread_exit(NULL);
+	c->out_n = 0;
+}
+
+static void
+say(struct conn *c, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (c->out_n + n > sizeof(c->out))
+		flush(c);
+	memcpy(c->out + c->out_n, text, n);
+	c->out_n += n;
+}
+
+static bool
+fill(struct conn *c)
+{
+	ssize_t got;
+
+	flush(c);
+	got = recv(c->fd, c->in, sizeof(c->in), 0);
+	if (got <= 0)
+		return false;
+	c->at = 0;
+	c->n = (size_t)got;
+	return true;
+}
+
+static bool
+line(struct conn *c, char *out)
+{
+	size_t n = 0;
+
+	for (;;) {
+		if (c->at == c->n && !fill(c))
+			return false;
+		char ch = c->in[c->at++];
+
+		if (ch == '\n') {
+			out[n && out[n - 1] == '\r' ? n - 1 : n] = '\0';
+			return true;
+		}
+		if (n < LINE_MAX_ - 1)
+			out[n++] = ch;
+	}
+}
+
+/* Takes the message; CRLF becomes LF and dots are taken away in place. */
+static bool
+receive(struct conn *c)
+{
+	c->body_n = 0;
+	for (;;) {
+		char *end;
+
+		if (c->body_n + sizeof(c->in) > c->body_max) {
+			c->body_max = (c->body_max + sizeof(c->in)) * 2;
+			c->body = realloc(c->body, c->body_max);
+		}
+		if (c->at == c->n && !fill(c))
+			return false;
+		memcpy(c->body + c->body_n, c->in + c->at, c->n - c->at);
+		c->body_n += c->n - c->at;
+		c->at = c->n;
+		if (c->body_n >= 5 &&
+		    memcmp(c->body + c->body_n - 5, "\r\n.\r\n", 5) == 0) {
+			size_t to = 0;
+
+			c->body_n -= 3;
+			end = c->body + c->body_n;
+			for (char *p = c->body; p < end; ) {
+				char *nl = memchr(p, '\n', (size_t)(end - p));
+				size_t n = (size_t)(nl - p);
+
+				if (*p == '.') {
+					p++;
+					n--;
+				}
+				memmove(c->body + to, p, n - 1);
+				to += n - 1;
+				c->body[to++] = '\n';
+				p = nl + 1;
+			}
+			c->body_n = to;
+			return true;
+		}
+	}
+}
+
+static void
+must(int r, const char *what)
+{
+	if (r < 0)
+		err(1, "%s", what);
+}
+
+static void
+to_mbox(struct conn *c, const char *user)
+{
+	struct flock fl = { .l_type = F_WRLCK };
+	char lock[160];
+	int fd, l, r;
+
+	fd = openat(top, user, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	must(fd, user);
+	must(fcntl(fd, F_OFD_SETLKW, &fl), "lock");
+	snprintf(lock, sizeof(lock), "%s.lock", user);
+	if (dotlock) {
+		char self[64];
+
+		l = openat(top, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
+		must(l, "dotlock");
+		must((int)write(l, "1\n", 2), "dotlock");
+		snprintf(self, sizeof(self), "/proc/self/fd/%d", l);
+		do {
+			r = linkat(AT_FDCWD, self, top, lock, AT_SYMLINK_FOLLOW);
+		} while (r < 0 && errno == EEXIST && usleep(500) == 0);
+		must(r, "dotlock");
+		close(l);
+	}
+	must((int)write(fd, c->body, c->body_n), "write");
+	must(fdatasync(fd), "sync");
+	if (dotlock)
+		must(unlinkat(top, lock, 0), "unlock");
+	close(fd);
+}
+
+static void
+to_maildir(struct conn *c, const char *user)
+{
+	static atomic_ulong count;
+	struct timespec ts;
+	char path[200], self[64], name[128];
+	int tmp, new, fd;
+
+	snprintf(path, sizeof(path), "%s/tmp", user);
+	tmp = openat(top, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "%s/new", user);
+	new = openat(top, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (tmp < 0 || new < 0)
+		err(1, "%s", user);
+	fd = openat(tmp, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	must(fd, "tmp");
+	must((int)write(fd, c->body, c->body_n), "write");
+	must(fsync(fd), "sync");
+	clock_gettime(CLOCK_REALTIME, &ts);
+	snprintf(name, sizeof(name), "%ld.M%ldP%dQ%lu.host,S=%zu", (long)ts.tv_sec,
+	    ts.tv_nsec / 1000, (int)getpid(), atomic_fetch_add(&count, 1),
+	    c->body_n);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	must(linkat(AT_FDCWD, self, new, name, AT_SYMLINK_FOLLOW), "link");
+	must(fsync(new), "sync");
+	close(fd);
+	close(tmp);
+	close(new);
+}
+
+static void *
+serve(void *arg)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	char l[LINE_MAX_];
+
+	if (!c)
+		err(1, "memory");
+	c->fd = (int)(intptr_t)arg;
+	say(c, "220 min\r\n");
+	while (line(c, l)) {
+		if (strncmp(l, "RCPT TO:<", 9) == 0 && c->rcpts < RCPT_MAX) {
+			char *at = strchr(l, '@');
+
+			if (at)
+				*at = '\0';
+			snprintf(c->rcpt[c->rcpts++], sizeof(c->rcpt[0]), "%.127s",
+			    l + 9);
+			say(c, "250 2.1.5 OK\r\n");
+		} else if (strcmp(l, "DATA") == 0) {
+			say(c, "354 go\r\n");
+			if (!receive(c))
+				break;
+			for (unsigned i = 0; i < c->rcpts; i++) {
+				if (maildir)
+					to_maildir(c, c->rcpt[i]);
+				else
+					to_mbox(c, c->rcpt[i]);
+				say(c, "250 2.0.0 OK\r\n");
+				flush(c);
+			}
+			c->rcpts = 0;
+		} else if (strcmp(l, "QUIT") == 0) {
+			say(c, "221 2.0.0 bye\r\n");
+			flush(c);
+			break;
+		} else {
+			say(c, "250 2.0.0 OK\r\n");
+		}
+	}
+	close(c->fd);
+	free(c->body);
+	free(c);
+	return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int s;
+
+	if (argc < 4)
+		errx(64, "minserver SOCKET DIRECTORY mbox|maildir [nodotlock]");
+	maildir = strcmp(argv[3], "maildir") == 0;
+	dotlock = argc < 5;
+	top = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	must(top, argv[2]);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", argv[1]);
+	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (s < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    listen(s, 1024) < 0)
+		err(1, "%s", argv[1]);
+	for (;;) {
+		int fd = accept4(s, NULL, NULL, SOCK_CLOEXEC);
+		pthread_t t;
+
+		if (fd < 0)
+			continue;
+		if (pthread_create(&t, NULL, serve, (void *)(intptr_t)fd) != 0)
+			errx(1, "thread");
+		pthread_detach(t);
+	}
+}
