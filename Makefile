@@ -83,7 +83,7 @@ DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
 	liblockfile-dev libmagic-dev libpcre2-dev libpq-dev libseccomp-dev \
 	libsieve2-dev libsqlite3-dev libssl-dev libunistring-dev \
 	linux-libc-dev zlib1g-dev
-TEST_PKGS := clang dovecot-core dovecot-imapd dovecot-lmtpd \
+TEST_PKGS := clang iproute2 openssl dovecot-core dovecot-imapd dovecot-lmtpd \
 	dovecot-managesieved dovecot-pgsql dovecot-sieve dovecot-sqlite libclang-rt-14-dev libcmocka-dev \
 	liblockfile-bin llvm m4 mandoc mutt perl postgresql procmail procps python3 \
 	python3-prometheus-client python3-pytest sqlite3 strace util-linux \

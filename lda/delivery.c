@@ -7,6 +7,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "lda/effects.h"
+#include "lda/log.h"
 #include "lda/plan.h"
 #include "lda/submit.h"
 #include "store/base/clock.h"
@@ -17,6 +19,9 @@
 #define DELIVERY_ARENA (4 * 1024 * 1024)
 /* Header of a message that is passed on. */
 #define HEADER_MAX (32u * 1024 * 1024)
+#define SENDER_MAX 4096
+/* A note of a redirect that is done outlives the MTA's patience. */
+#define NOTE_SECONDS (14 * 86400)
 
 struct delivery {
 	const struct agent *agent;
@@ -25,6 +30,7 @@ struct delivery {
 	struct arena arena;
 	struct plan plan;
 	const struct settings *settings;	/* of the recipient's domain */
+	struct state *state;	/* of the recipient; NULL: not needed */
 	uint64_t size, repaired;
 	unsigned locks_broken;
 };
@@ -172,31 +178,135 @@ forward_one(const struct delivery *d, const struct plan_redirect *r,
 	struct submit_job job = {
 		.command = r->settings->submit,
 		.timeout_ms = r->settings->submit_timeout,
-		.sender = d->parcel->envelope->sender,
 		.to = &r->to,
 		.to_count = 1,
 		.message = &d->parcel->spool->source,
 		.start = d->parcel->spool->body,
+		.hostname = d->agent->hostname,
 	};
-	struct buf head;
+	struct buf head, sender;
 	int result;
 
+	if (r->action) {
+		job.notify = r->action->notify;
+		job.ret = r->action->ret;
+	}
 	buf_init(&head, HEADER_MAX);
+	buf_init(&sender, SENDER_MAX);
 	result = forward_header(d, r, &head, v);
+	if (result == 0)
+		result = effects_sender(r->settings, d->parcel, &sender, v);
 	if (result == 0) {
 		job.head = buf_str(&head);
+		job.sender = buf_str(&sender);
 		result = submit_run(&job, v);
 	}
 	buf_release(&head);
+	buf_release(&sender);
 	return result;
 }
 
-static int
-forward(const struct delivery *d, struct verdict *v)
+/*
+ * Redirects that are done are noted before the message may still be refused
+ * for now: when the MTA tries again, they are not done again (MISSION V4).
+ * With one redirect and nothing else there is no half-done state to note.
+ */
+static bool
+needs_notes(const struct delivery *d)
 {
-	for (size_t i = 0; i < d->plan.redirect_count; i++)
-		if (forward_one(d, &d->plan.redirects[i], v) < 0)
+	return d->plan.redirect_count + d->plan.copy_count > 1 &&
+	    d->plan.redirect_count > 0;
+}
+
+static int
+redirect_key(const struct delivery *d, struct str to, struct buf *key,
+    struct verdict *v)
+{
+	struct buf recipient;
+	int r;
+
+	buf_init(&recipient, SENDER_MAX);
+	buf_adds(&recipient, d->who->resolution->local);
+	buf_addc(&recipient, '@');
+	buf_adds(&recipient, d->who->resolution->domain);
+	r = state_message_key(&d->parcel->spool->source, 0,
+	    d->parcel->envelope->sender, buf_str(&recipient), key);
+	buf_release(&recipient);
+	if (r < 0)
+		return verdict_errno(v, errno, "read spooled message");
+	buf_addc(key, ' ');
+	return buf_adds(key, to);
+}
+
+static int
+forward_noted(struct delivery *d, const struct plan_redirect *r,
+    struct verdict *v)
+{
+	struct state_mark mark = { .kind = STATE_REDIRECT,
+	    .seconds = NOTE_SECONDS };
+	struct verdict ignored = VERDICT_INIT;
+	struct buf key;
+	int result = -1;
+
+	buf_init(&key, SENDER_MAX);
+	if (redirect_key(d, r->to, &key, v) < 0)
+		goto out;
+	mark.key = buf_str(&key);
+	/* A state that cannot be asked stops no mail: then a retry may hand
+	 * on a second time, which is better than never. */
+	if (state_seen(d->state, mark.kind, mark.key, &ignored) == STATE_YES) {
+		result = 0;
+		goto out;
+	}
+	if (state_prepare(d->state, &ignored) < 0)
+		log_say(SET_LOG_WARNING, "%s: state: %s", d->parcel->id,
+		    ignored.detail);
+	result = forward_one(d, r, v);
+	if (result == 0 && state_mark(d->state, &mark, 1, STATE_SYNC,
+	    &ignored) < 0)
+		log_say(SET_LOG_WARNING, "%s: redirect not noted: %s",
+		    d->parcel->id, ignored.detail);
+out:
+	buf_release(&key);
+	return result;
+}
+
+/* All is done: the notes go, or the same letter sent anew would be taken for
+ * a retry. */
+static void
+forget_notes(struct delivery *d)
+{
+	struct verdict ignored = VERDICT_INIT;
+	struct buf key;
+
+	for (size_t i = 0; i < d->plan.redirect_count; i++) {
+		struct state_mark mark = { .kind = STATE_REDIRECT };
+
+		buf_init(&key, SENDER_MAX);
+		if (redirect_key(d, d->plan.redirects[i].to, &key, &ignored) == 0) {
+			mark.key = buf_str(&key);
+			if (state_forget(d->state, &mark, 1, &ignored) < 0)
+				log_say(SET_LOG_WARNING, "%s: note stays: %s",
+				    d->parcel->id, ignored.detail);
+		}
+		buf_release(&key);
+	}
+}
+
+static int
+forward(struct delivery *d, struct verdict *v)
+{
+	const struct resolution *res = d->who->resolution;
+
+	if (needs_notes(d) && !d->state)
+		d->state = effects_state(d->settings, res->local, res->domain);
+	for (size_t i = 0; i < d->plan.redirect_count; i++) {
+		const struct plan_redirect *r = &d->plan.redirects[i];
+
+		if (d->state ? forward_noted(d, r, v) < 0 :
+		    forward_one(d, r, v) < 0)
 			return -1;
+	}
 	return 0;
 }
 
@@ -224,6 +334,12 @@ delivery_commit(struct delivery *d, struct verdict *v)
 			return -1;
 	if (forward(d, v) < 0 || commit_copies(d, v) < 0)
 		return -1;
+	/* Locks are given back before anything slow is done. */
+	for (size_t i = 0; i < d->plan.copy_count; i++)
+		mailbox_close(&d->plan.copies[i].box);
+	if (d->state)
+		forget_notes(d);
+	effects_run(d->agent, d->parcel, d->who, &d->plan);
 	return verdict_ok(v, "stored");
 }
 
@@ -234,6 +350,7 @@ delivery_close(struct delivery **d)
 		return;
 	for (size_t i = 0; i < (*d)->plan.copy_count; i++)
 		mailbox_close(&(*d)->plan.copies[i].box);
+	state_close(&(*d)->state);
 	plan_release(&(*d)->plan);
 	arena_release(&(*d)->arena);
 	free(*d);
@@ -256,6 +373,12 @@ struct str
 delivery_boxes(const struct delivery *d)
 {
 	return buf_str(&d->plan.boxes);
+}
+
+struct str
+delivery_trace(const struct delivery *d)
+{
+	return buf_str(&d->plan.trace);
 }
 
 uint64_t

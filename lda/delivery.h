@@ -22,9 +22,9 @@
 
 #include <time.h>
 
-#include "filters/engine.h"
 #include "lda/config.h"
 #include "lda/envelope.h"
+#include "lda/filter.h"
 #include "lda/resolve.h"
 #include "lda/spool.h"
 #include "lda/trace.h"
@@ -41,7 +41,7 @@ struct agent {
 	const struct config *config;
 	const struct resolver *resolver;
 	const char *hostname;
-	const struct engine *engine;	/* of Sieve; NULL: no scripts are run */
+	enum filter_life filter_life;	/* FILTER_WARM for many messages */
 	enum delivery_mode mode;
 	/* Are we told to end? Asked while a lock is waited for. May be NULL. */
 	bool (*stop)(void);
@@ -82,6 +82,8 @@ int delivery_run(const struct agent *agent, const struct parcel *parcel,
 /* For the log: where it went ("mbox:/path", "maildir:/path", "forward:a@b",
  * divided by commas), what the copies take, what was repaired on the way. */
 struct str delivery_boxes(const struct delivery *d);
+/* What the scripts did, line by line; only in a rehearsal. */
+struct str delivery_trace(const struct delivery *d);
 uint64_t delivery_size(const struct delivery *d);
 uint64_t delivery_repaired(const struct delivery *d);
 unsigned delivery_locks_broken(const struct delivery *d);

@@ -19,6 +19,8 @@
 /* The program itself, its stack and what was mapped before: not counted
  * against filter_memory. */
 #define OWN_MEMORY (64u * 1024 * 1024)
+/* A job: the message and 64 scripts of a megabyte. */
+#define FILTER_JOB_MAX (FILTER_INLINE_MAX + 80u * 1024 * 1024)
 
 /* --- the child -------------------------------------------------------------------- */
 
@@ -29,39 +31,39 @@ crashed(int sig)
 	_exit(1);
 }
 
-_Noreturn static void
-child(int fd, const struct filter_how *how, struct engine_job *job)
+/* Only the socket is left, at descriptor 3. */
+static void
+strip(int fd)
+{
+	/* The parent's handlers would answer for the whole delivery. */
+	(void)signal(SIGSEGV, crashed);
+	(void)signal(SIGBUS, crashed);
+	(void)signal(SIGABRT, crashed);
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (fd != 3 && dup2(fd, 3) < 0)
+		_exit(1);
+	(void)close_range(0, 2, 0);
+	if (close_range(4, ~0u, 0) < 0)
+		_exit(1);
+}
+
+/* One job; the plan goes back. 0, or -1 when nobody takes it. */
+static int
+work(const struct engine *engine, struct engine_job *job)
 {
 	struct engine_world world;
 	struct engine_result r;
 	struct arena arena;
 	struct buf out;
+	int sent;
 
-	/* The parent's handlers would answer for the whole delivery. */
-	(void)signal(SIGSEGV, crashed);
-	(void)signal(SIGBUS, crashed);
-	(void)signal(SIGABRT, crashed);
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (fd != 3 && dup2(fd, 3) < 0)
-		_exit(1);
-	if (close_range(4, ~0u, 0) < 0 || close(0) < 0 || close(1) < 0 ||
-	    close(2) < 0)
-		_exit(1);
-	/* iconv(3) reads its tables from files: what the message names is opened
-	 * while there are any, and nothing afterwards. */
-	if (how->sandbox) {
-		(void)charset_preload_for(job->message);
-		charset_seal();
-	}
-	if (how->sandbox && filter_confine(how->memory ?
-	    how->memory + job->message.n + OWN_MEMORY : 0, how->cpu_ms) < 0)
-		_exit(1);
 	arena_init(&arena, FILTER_ANSWER_MAX * 2);
 	filter_world_remote(3, &world, &arena);
 	job->world = &world;
 	engine_result_init(&r);
 	/* Broken scripts and run-time errors are in the result. */
-	(void)how->engine->run(job, &r);
+	(void)engine->run(job, &r);
 	buf_init(&out, FILTER_FRAME_MAX);
 	filter_encode(&r, &out);
 	if (out.full) {
@@ -71,7 +73,53 @@ child(int fd, const struct filter_how *how, struct engine_job *job)
 		buf_reset(&out);
 		filter_encode(&r, &out);
 	}
-	_exit(frame_write(3, FILTER_RESULT, buf_str(&out)) < 0);
+	sent = frame_write(3, FILTER_RESULT, buf_str(&out));
+	buf_release(&out);
+	engine_result_release(&r);
+	arena_release(&arena);
+	return sent;
+}
+
+_Noreturn static void
+child_once(int fd, const struct filter_how *how, struct engine_job *job)
+{
+	strip(fd);
+	(void)charset_preload_for(job->message);
+	charset_seal();
+	if (how->sandbox && filter_confine(how->memory ?
+	    how->memory + job->message.n + OWN_MEMORY : 0, how->cpu_ms) < 0)
+		_exit(1);
+	_exit(work(how->engine, job) < 0);
+}
+
+_Noreturn static void
+child_warm(int fd, const struct filter_how *how)
+{
+	struct engine_job job;
+	struct arena arena;
+	struct buf in;
+	uint8_t type;
+
+	strip(fd);
+	(void)charset_preload();
+	charset_seal();
+	/* CPU time is for all of its life: the master's clock watches each
+	 * job, this one ends what runs wild when the master is gone. */
+	if (how->sandbox && filter_confine(how->memory ?
+	    how->memory + FILTER_INLINE_MAX + OWN_MEMORY : 0,
+	    how->cpu_ms * FILTER_JOBS) < 0)
+		_exit(1);
+	buf_init(&in, FILTER_JOB_MAX);
+	arena_init(&arena, FILTER_JOB_MAX);
+	while (frame_read(3, &type, &in, 0) == 1) {
+		if (type != FILTER_JOB ||
+		    filter_decode_job(buf_str(&in), &arena, &job) < 0 ||
+		    work(how->engine, &job) < 0)
+			_exit(1);
+		arena_release(&arena);
+		buf_release(&in);
+	}
+	_exit(0);
 }
 
 /* --- the master ------------------------------------------------------------------- */
@@ -143,53 +191,202 @@ converse(int fd, const struct engine_world *world, int64_t deadline,
 	return why;
 }
 
+/* The one warm process of this process. */
+static struct {
+	pid_t pid;		/* 0: none */
+	int fd;
+	unsigned jobs;
+	const struct engine *engine;
+	pid_t owner;		/* who forked it: a child of ours has none */
+} warm = { .fd = -1 };
+static unsigned crashes;
+
+unsigned
+filter_crashes(void)
+{
+	return crashes;
+}
+
+static int
+reap(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return 0;
+	return status;
+}
+
+void
+filter_end(void)
+{
+	file_close(&warm.fd);
+	if (warm.pid && warm.owner == getpid()) {
+		(void)kill(warm.pid, SIGKILL);
+		(void)reap(warm.pid);
+	}
+	warm.pid = 0;
+}
+
+/* Forks a filter; in the parent its socket comes back, in the child it does
+ * not return. -1 with the verdict. */
+static int
+make(const struct filter_how *how, struct engine_job *job, pid_t *pid_r,
+    struct verdict *v)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return verdict_errno(v, errno, "make the filter's socket");
+	pid = fork();
+	if (pid == 0) {
+		if (job)
+			child_once(pair[1], how, job);
+		child_warm(pair[1], how);
+	}
+	file_close(&pair[1]);
+	if (pid < 0) {
+		verdict_errno(v, errno, "fork the filter process");
+		file_close(&pair[0]);
+		return -1;
+	}
+	*pid_r = pid;
+	return pair[0];
+}
+
+/* A plan that could not be had is a keep that says why. */
+static void
+fall_back(struct engine_result *r, const char *why, int status)
+{
+	char text[200];
+
+	crashes++;
+	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+		(void)snprintf(text, sizeof(text), "%s (signal %d)", why,
+		    WTERMSIG(status));
+	else
+		(void)snprintf(text, sizeof(text), "%s", why);
+	/* A half-read plan is no plan: begin anew. */
+	engine_result_release(r);
+	engine_result_init(r);
+	filter_keep(r, text);
+}
+
+static int
+run_once(const struct filter_how *how, struct engine_job *job,
+    const struct engine_world *world, struct engine_result *r,
+    struct verdict *v)
+{
+	const char *why;
+	pid_t pid;
+	int fd = make(how, job, &pid, v), status;
+
+	if (fd < 0)
+		return -1;
+	why = converse(fd, world, clock_mono_ms() + (int64_t)how->timeout_ms, r);
+	file_close(&fd);
+	if (why)
+		(void)kill(pid, SIGKILL);
+	status = reap(pid);
+	if (why)
+		fall_back(r, why, status);
+	return 0;
+}
+
+/* Ends a filter that gave no plan. False when somebody else had killed it
+ * (kill -9, an administrator): its own crashes have other signals. */
+static bool
+died_by_itself(pid_t pid, int *status_r)
+{
+	siginfo_t info = { 0 };
+
+	if (!pid)
+		return true;
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	    info.si_pid == pid && info.si_code == CLD_KILLED &&
+	    info.si_status == SIGKILL) {
+		*status_r = reap(pid);
+		return false;
+	}
+	(void)kill(pid, SIGKILL);
+	*status_r = reap(pid);
+	return true;
+}
+
+static int
+run_warm(const struct filter_how *how, struct engine_job *job,
+    const struct engine_world *world, struct engine_result *r,
+    struct verdict *v)
+{
+	const char *why = NULL;
+	struct buf out;
+
+	/* Forked since: the process belongs to our parent. */
+	if (warm.owner != getpid() || warm.engine != how->engine ||
+	    warm.jobs >= FILTER_JOBS)
+		filter_end();
+	buf_init(&out, FILTER_JOB_MAX);
+	filter_encode_job(job, &out);
+	if (out.full) {
+		buf_release(&out);
+		return run_once(how, job, world, r, v);
+	}
+	/* One that died between two messages (killed by somebody) is made
+	 * anew, once; one that dies over this message is its fault. */
+	for (int i = 0; i < 2; i++) {
+		if (!warm.pid) {
+			warm.fd = make(how, NULL, &warm.pid, v);
+			if (warm.fd < 0) {
+				warm.pid = 0;
+				buf_release(&out);
+				return -1;
+			}
+			warm.owner = getpid();
+			warm.engine = how->engine;
+			warm.jobs = 0;
+		}
+		if (frame_write(warm.fd, FILTER_JOB, buf_str(&out)) == 0)
+			break;
+		why = "the filter process died";
+		filter_end();
+	}
+	buf_release(&out);
+	if (warm.pid) {
+		warm.jobs++;
+		why = converse(warm.fd, world, clock_mono_ms() +
+		    (int64_t)how->timeout_ms, r);
+	}
+	if (why) {
+		int status = 0;
+		bool ours = died_by_itself(warm.pid, &status);
+
+		warm.pid = 0;
+		file_close(&warm.fd);
+		/* Killed from outside: the message has done nothing. */
+		if (!ours) {
+			engine_result_release(r);
+			engine_result_init(r);
+			return run_once(how, job, world, r, v);
+		}
+		fall_back(r, why, status);
+	}
+	return 0;
+}
+
 int
 filter_run(const struct filter_how *how, struct engine_job *job,
     const struct source *source, struct engine_result *r, struct verdict *v)
 {
 	const struct engine_world *world = job->world;
-	int pair[2], status;
-	const char *why;
-	char text[200];
-	pid_t pid;
+	int done;
 
 	if (map_message(source, &job->message, v) < 0)
 		return -1;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		verdict_errno(v, errno, "make the filter's socket");
-		goto fail;
-	}
-	pid = fork();
-	if (pid < 0) {
-		verdict_errno(v, errno, "fork the filter process");
-		file_close(&pair[0]);
-		file_close(&pair[1]);
-		goto fail;
-	}
-	if (pid == 0)
-		child(pair[1], how, job);
-	file_close(&pair[1]);
-	why = converse(pair[0], world, clock_mono_ms() +
-	    (int64_t)how->timeout_ms, r);
-	file_close(&pair[0]);
-	if (why)
-		(void)kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (why) {
-		/* A half-read plan is no plan: begin anew. */
-		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-			(void)snprintf(text, sizeof(text), "%s (signal %d)", why,
-			    WTERMSIG(status));
-		else
-			(void)snprintf(text, sizeof(text), "%s", why);
-		engine_result_release(r);
-		engine_result_init(r);
-		filter_keep(r, text);
-	}
+	done = how->life == FILTER_WARM && source->mem &&
+	    source->n <= FILTER_INLINE_MAX ?
+	    run_warm(how, job, world, r, v) : run_once(how, job, world, r, v);
 	unmap_message(source, job->message);
-	return 0;
-fail:
-	unmap_message(source, job->message);
-	return -1;
+	return done;
 }

@@ -7,8 +7,11 @@
  * its time or says nonsense, the plan is a keep and an error says why: no
  * message is lost or loops because of what it holds.
  *
- * It is forked on demand, and only when a script applies: a mailbox without
- * script pays nothing.
+ * It is made on demand, and only when a script applies: a mailbox without
+ * script pays nothing. A process that delivers many messages keeps it warm:
+ * one filter for one worker, replaced after a crash, an overrun or
+ * FILTER_JOBS messages, so that what one message did to it does not last.
+ * A message that is not in memory gets a filter of its own, which maps it.
  */
 #ifndef LDA_FILTER_H
 #define LDA_FILTER_H
@@ -22,12 +25,20 @@
 /* What a plan may take, edited headers and a trace among it. */
 #define FILTER_FRAME_MAX (32u * 1024 * 1024)
 
+/* Messages that one warm process filters before it is replaced. */
+#define FILTER_JOBS 500
+/* Messages beyond this are not sent through the socket. */
+#define FILTER_INLINE_MAX (8u * 1024 * 1024)
+
+enum filter_life { FILTER_ONCE, FILTER_WARM };
+
 struct filter_how {
 	const struct engine *engine;
 	bool sandbox;
 	uint64_t timeout_ms;	/* wall clock, the whole run */
 	uint64_t cpu_ms;
 	uint64_t memory;	/* bytes beside the message; 0: no limit */
+	enum filter_life life;
 };
 
 /*
@@ -38,5 +49,10 @@ struct filter_how {
  */
 int filter_run(const struct filter_how *how, struct engine_job *job,
     const struct source *source, struct engine_result *r, struct verdict *v);
+
+/* Ends a warm process, if there is one; and says how many were replaced
+ * because they crashed or overran, for the metrics. */
+void filter_end(void);
+unsigned filter_crashes(void);
 
 #endif

@@ -1,11 +1,183 @@
 #include "lda/filter_wire.h"
 
+#include <string.h>
+
 /* Numbers and strings of an action, in the order of the frame. */
 #define ACTION_STRINGS(x) \
 	x(script) x(mailbox) x(special_use) x(mailbox_id) x(imap_flags) \
 	x(address) x(notify) x(ret) x(reason) x(subject) x(from) x(key) \
 	x(in_reply_to) x(references) x(method) x(headers) x(fcc) \
 	x(fcc_flags) x(fcc_special_use) x(fcc_mailbox_id)
+
+/* --- the job ------------------------------------------------------------------ */
+
+static void
+put_spam(const struct engine_spam *s, struct buf *out)
+{
+	frame_put_number(out, (uint64_t)s->type);
+	frame_put_str(out, s->header);
+	frame_put_str(out, s->max_header);
+	frame_put_str(out, str_mem(&s->max, sizeof(s->max)));
+	for (size_t i = 0; i < sizeof(s->texts) / sizeof(*s->texts); i++)
+		frame_put_str(out, s->texts[i]);
+}
+
+static int
+get_spam(struct str *in, struct engine_spam *s)
+{
+	struct str max;
+	size_t type;
+
+	if (frame_get_count(in, ENGINE_SPAM_TEXT, &type) < 0 ||
+	    frame_get_str(in, &s->header) < 0 ||
+	    frame_get_str(in, &s->max_header) < 0 ||
+	    frame_get_str(in, &max) < 0 || max.n != sizeof(s->max))
+		return -1;
+	s->type = (enum engine_spam_type)type;
+	memcpy(&s->max, max.p, sizeof(s->max));
+	for (size_t i = 0; i < sizeof(s->texts) / sizeof(*s->texts); i++)
+		if (frame_get_str(in, &s->texts[i]) < 0)
+			return -1;
+	return 0;
+}
+
+#define ENVELOPE_STRINGS(x) \
+	x(from) x(to) x(orig_to) x(auth) x(dsn_notify) x(dsn_orcpt) \
+	x(dsn_ret) x(dsn_envid) x(by_mode) x(by_time)
+#define SETTINGS_NUMBERS(x) \
+	x(vacation_min) x(vacation_max) x(vacation_default) \
+	x(duplicate_default) x(duplicate_max)
+
+void
+filter_encode_job(const struct engine_job *job, struct buf *out)
+{
+	const struct engine_settings *s = job->settings;
+
+	frame_put_str(out, s->extensions);
+	frame_put_number(out, s->max_actions);
+	frame_put_number(out, s->max_redirects);
+	frame_put_str(out, s->delimiter);
+#define PUT(field) frame_put_number(out, (uint64_t)s->field);
+	SETTINGS_NUMBERS(PUT)
+#undef PUT
+	frame_put_str(out, s->protected_headers);
+	put_spam(&s->spam, out);
+	put_spam(&s->virus, out);
+	frame_put_number(out, job->n_scripts);
+	for (size_t i = 0; i < job->n_scripts; i++) {
+		frame_put_number(out, (uint64_t)job->scripts[i].location);
+		frame_put_str(out, job->scripts[i].name);
+		frame_put_str(out, job->scripts[i].text);
+		frame_put_str(out, job->scripts[i].image);
+	}
+#define PUT(field) frame_put_str_or_null(out, job->envelope->field);
+	ENVELOPE_STRINGS(PUT)
+#undef PUT
+	frame_put_number(out, job->n_addresses);
+	for (size_t i = 0; i < job->n_addresses; i++)
+		frame_put_str(out, job->addresses[i]);
+	frame_put_str(out, job->user);
+	frame_put_str(out, job->host);
+	frame_put_number(out, (uint64_t)job->now);
+	frame_put_number(out, (uint64_t)(job->zone + 24 * 60));
+	frame_put_number(out, job->trace ? 1 : 0);
+	frame_put_str(out, job->message);
+}
+
+static int
+get_settings(struct str *in, struct engine_settings *s)
+{
+	uint64_t actions, redirects, n;
+
+	if (frame_get_str(in, &s->extensions) < 0 ||
+	    frame_get_number(in, &actions) < 0 || actions > UINT32_MAX ||
+	    frame_get_number(in, &redirects) < 0 || redirects > UINT32_MAX ||
+	    frame_get_str(in, &s->delimiter) < 0)
+		return -1;
+	s->max_actions = (unsigned)actions;
+	s->max_redirects = (unsigned)redirects;
+#define GET(field) \
+	if (frame_get_number(in, &n) < 0 || n > INT64_MAX) \
+		return -1; \
+	s->field = (int64_t)n;
+	SETTINGS_NUMBERS(GET)
+#undef GET
+	if (frame_get_str(in, &s->protected_headers) < 0 ||
+	    get_spam(in, &s->spam) < 0)
+		return -1;
+	return get_spam(in, &s->virus);
+}
+
+static int
+get_scripts(struct str *in, struct arena *a, struct engine_job *job)
+{
+	struct engine_script *list;
+	size_t n, location;
+
+	if (frame_get_count(in, FILTER_SCRIPTS_MAX, &n) < 0)
+		return -1;
+	list = arena_array(a, n, sizeof(*list));
+	if (!list)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (frame_get_count(in, ENGINE_GLOBAL, &location) < 0 ||
+		    frame_get_str(in, &list[i].name) < 0 ||
+		    frame_get_str(in, &list[i].text) < 0 ||
+		    frame_get_str(in, &list[i].image) < 0)
+			return -1;
+		list[i].location = (enum engine_location)location;
+		/* In place it may lie at any address; it wants to be aligned. */
+		if (list[i].image.n) {
+			list[i].image = arena_copy(a, list[i].image);
+			if (!list[i].image.p)
+				return -1;
+		}
+	}
+	job->scripts = list;
+	job->n_scripts = n;
+	return 0;
+}
+
+int
+filter_decode_job(struct str in, struct arena *a, struct engine_job *job)
+{
+	struct engine_settings *s = arena_alloc(a, sizeof(*s));
+	struct engine_envelope *e = arena_alloc(a, sizeof(*e));
+	uint64_t now;
+	struct str *addresses;
+	size_t n, zone, trace;
+
+	*job = (struct engine_job){ .settings = s, .envelope = e };
+	if (!s || !e || get_settings(&in, s) < 0 ||
+	    get_scripts(&in, a, job) < 0)
+		return -1;
+#define GET(field) if (frame_get_str_or_null(&in, &e->field) < 0) return -1;
+	ENVELOPE_STRINGS(GET)
+#undef GET
+	if (frame_get_count(&in, FILTER_ADDRESSES_MAX, &n) < 0)
+		return -1;
+	addresses = arena_array(a, n, sizeof(*addresses));
+	if (!addresses)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (frame_get_str(&in, &addresses[i]) < 0)
+			return -1;
+	job->addresses = addresses;
+	job->n_addresses = n;
+	if (frame_get_str(&in, &job->user) < 0 ||
+	    frame_get_str(&in, &job->host) < 0 ||
+	    frame_get_number(&in, &now) < 0 || now > INT64_MAX ||
+	    frame_get_count(&in, 48 * 60, &zone) < 0 ||
+	    frame_get_count(&in, 1, &trace) < 0 ||
+	    frame_get_str(&in, &job->message) < 0 || in.n)
+		return -1;
+	job->now = (time_t)now;
+	job->zone = (int)zone - 24 * 60;
+	job->trace = trace;
+	return 0;
+}
+
+/* --- the plan ----------------------------------------------------------------- */
 
 static void
 put_action(const struct engine_action *a, struct buf *out)

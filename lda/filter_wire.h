@@ -9,6 +9,7 @@ enum filter_frame {
 	FILTER_RESULT = 1,	/* child: the plan; ends the run */
 	FILTER_ASK,		/* child: a question of struct engine_world */
 	FILTER_ANSWER,		/* master */
+	FILTER_JOB,		/* master, to a warm process: message and all */
 };
 
 enum filter_question {
@@ -18,6 +19,8 @@ enum filter_question {
 };
 
 /* Ceilings of what is believed. */
+#define FILTER_SCRIPTS_MAX 1000
+#define FILTER_ADDRESSES_MAX 1000
 #define FILTER_ACTIONS_MAX 1100
 #define FILTER_EDITIONS_MAX 1100
 #define FILTER_NOTIFY_TO_MAX 1000
@@ -25,6 +28,12 @@ enum filter_question {
 #define FILTER_ANSWER_MAX (17u * 1024 * 1024)
 /* One question: a mailbox name, a list member, a key. */
 #define FILTER_ASK_MAX (1024u * 1024)
+
+/* A job with everything that it borrows; the world stays behind. */
+void filter_encode_job(const struct engine_job *job, struct buf *out);
+/* Strings borrow from `in`; the structs that *job points to live in the
+ * arena. 0, or -1 when it is no job. */
+int filter_decode_job(struct str in, struct arena *a, struct engine_job *job);
 
 void filter_encode(const struct engine_result *r, struct buf *out);
 /* Fills an initialised result; 0, or -1 when the frame is no plan. */

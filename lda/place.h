@@ -10,6 +10,9 @@
 #include "store/base/arena.h"
 #include "store/mailbox.h"
 
+/* Arena for the paths of one mailbox. */
+#define PLACE_ARENA 65536
+
 /*
  * Fills a spec; its strings live in the arena. `folder` empty: INBOX. 0, or
  * -1: V_CONFIG when a template cannot serve, V_BAD_ADDRESS for a folder name

@@ -364,11 +364,12 @@ run_scripts(const struct planner *pl, const struct target *t,
     struct engine_result *r)
 {
 	struct filter_how how = {
-		.engine = pl->agent->engine,
+		.engine = &engine_native,
 		.sandbox = s->sandbox,
 		.timeout_ms = s->filter_timeout,
 		.cpu_ms = s->sieve_max_cpu_time,
 		.memory = s->filter_memory,
+		.life = pl->agent->filter_life,
 	};
 	struct engine_settings set = {
 		.max_actions = (unsigned)s->sieve_max_actions,
@@ -422,8 +423,7 @@ plan_mailbox(const struct planner *pl, const struct target *t)
 	    pl->parcel->spool->n > s->message_size_limit)
 		return verdict_set(pl->v, V_TOO_BIG, "%llu bytes",
 		    (unsigned long long)pl->parcel->spool->n);
-	scripts = (struct scripts){ .n = 0 };
-	if (pl->agent->engine && scripts_load(s, &t->account, pl->p->arena, &scripts, pl->v) < 0)
+	if (scripts_load(s, &t->account, pl->p->arena, &scripts, pl->v) < 0)
 		return -1;
 	if (scripts.why.n) {
 		struct buf text;

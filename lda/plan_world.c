@@ -1,5 +1,6 @@
 #include "lda/plan_world.h"
 
+#include "lda/effects.h"
 #include "lda/place.h"
 #include "lda/scripts.h"
 #include "store/mailbox.h"
@@ -30,6 +31,21 @@ mailbox_there(void *ctx, struct str mailbox)
 }
 
 static enum engine_answer
+duplicate_seen(void *ctx, struct str key)
+{
+	const struct plan_world *w = ctx;
+	struct state *state = effects_state(w->settings,
+	    w->target->account.local, w->target->account.domain);
+	struct verdict v = VERDICT_INIT;
+	enum state_answer answer = state_seen(state, STATE_DUPLICATE, key, &v);
+
+	state_close(&state);
+	/* RFC 7352 section 3: what cannot be asked was not seen; the mail is
+	 * worth more than a copy too many. */
+	return answer == STATE_YES ? ENGINE_YES : ENGINE_NO;
+}
+
+static enum engine_answer
 include(void *ctx, enum engine_location location, struct str name,
     struct engine_script *script_r)
 {
@@ -45,6 +61,7 @@ plan_world_init(struct engine_world *world, struct plan_world *context)
 	*world = (struct engine_world){
 		.ctx = context,
 		.mailbox_exists = mailbox_there,
+		.duplicate_seen = duplicate_seen,
 		.include = include,
 	};
 }

@@ -7,7 +7,7 @@
 #include "store/base/file.h"
 
 /* The whole report; addresses and steps are cut by their own limits. */
-#define REPORT_MAX (256 * 1024)
+#define REPORT_MAX (8 * 1024 * 1024)
 /* Of an address, this much is repeated to the sender. */
 #define ADDRESS_SHOWN 320
 
@@ -45,8 +45,11 @@ plain(const struct report *r, struct buf *out)
 		buf_addc(out, '\n');
 	}
 	if (r->delivery) {
-		struct str rest = delivery_boxes(r->delivery), box;
+		struct str rest = delivery_trace(r->delivery), line, box;
 
+		while (rest.n && str_split(&rest, '\n', &line))
+			buf_addf(out, "  %.*s\n", STR_ARG(line));
+		rest = delivery_boxes(r->delivery);
 		while (rest.n && str_split(&rest, ',', &box))
 			buf_addf(out, "  to %.*s\n", STR_ARG(box));
 	}
@@ -88,6 +91,8 @@ json(const struct report *r, struct buf *out)
 		}
 	}
 	buf_addc(out, ']');
+	if (r->delivery)
+		json_member(out, "trace", delivery_trace(r->delivery));
 	json_name(out, "steps");
 	buf_addc(out, '[');
 	for (size_t i = 0; i < r->resolution->step_count; i++) {

@@ -118,7 +118,7 @@ const struct setting settings_table[] = {
 	    "Where a message that does not fit into memory waits, in a file without a name."),
 	ROW(spool_memory, SIZE, GLOBAL, "1M", 4 * KIB, 64 * MIB, NULL, NULL,
 	    "The size up to which a message stays in memory."),
-	ROW(min_free_space, SIZE, GLOBAL, "32M", 0, TIB, NULL, NULL,
+	ROW(min_free_space, SIZE, GLOBAL, "0", 0, TIB, NULL, NULL,
 	    "Less free space on the mail's file system than this, and nothing is taken; 0: not looked at."),
 
 	/* sieve */

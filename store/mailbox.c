@@ -79,6 +79,12 @@ mailbox_locks_broken(const struct mailbox *mb)
 	return mb->locks_broken;
 }
 
+size_t
+mailbox_keywords_lost(const struct mailbox *mb)
+{
+	return mb->keywords_lost;
+}
+
 int
 mailbox_deliver(const struct mailbox_spec *spec, const struct content *content,
     struct verdict *v)

@@ -77,6 +77,9 @@ uint64_t mailbox_size(const struct mailbox *mb);
 /* Bytes of a torn tail that were cut, stale locks broken: for the log. */
 uint64_t mailbox_repaired(const struct mailbox *mb);
 unsigned mailbox_locks_broken(const struct mailbox *mb);
+/* Keywords that could not be given (store/keywords.h): mail is not held up
+ * for a label. */
+size_t mailbox_keywords_lost(const struct mailbox *mb);
 
 int mailbox_deliver(const struct mailbox_spec *spec,
     const struct content *content, struct verdict *v);

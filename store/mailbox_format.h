@@ -16,6 +16,7 @@ struct mailbox {
 	uint64_t size;		/* of the copy */
 	uint64_t repaired;
 	unsigned locks_broken;
+	size_t keywords_lost;
 };
 
 struct mailbox_ops {

@@ -18,6 +18,7 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/keywords.h"
 #include "store/mailbox_format.h"
 
 /* Collected before one write(2). */
@@ -36,6 +37,7 @@ struct maildir {
 	char tmp_name[NAME_SIZE];	/* empty: it has no name in tmp */
 	char name[NAME_SIZE];	/* in dest; empty: not linked */
 	bool done;
+	char letters[KEYWORDS_MAX + 1];	/* of the keywords */
 	uint64_t crlf_size;	/* W=: size with CRLF line ends */
 	char last;
 	char *piece;
@@ -146,11 +148,11 @@ add_host(struct buf *out, const char *host)
 	}
 }
 
-/* Dovecot keeps keywords as letters a-z that the file dovecot-keywords maps
- * to names; folder.c sees to it. Here only system flags, in ASCII order. */
+/* System flags, then the letters of keywords: in ASCII order. */
 static void
-add_info(struct buf *out, const struct mailbox_spec *s)
+add_info(struct buf *out, const struct maildir *m)
 {
+	const struct mailbox_spec *s = m->mb.spec;
 	static const struct {
 		unsigned flag;
 		char letter;
@@ -166,6 +168,24 @@ add_info(struct buf *out, const struct mailbox_spec *s)
 	for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
 		if (s->flags & letters[i].flag)
 			buf_addc(out, letters[i].letter);
+	buf_addz(out, m->letters);
+}
+
+/* Before the message has a name: what a letter means has to be there first. */
+static void
+give_letters(struct maildir *m)
+{
+	const struct mailbox_spec *s = m->mb.spec;
+	struct verdict why = VERDICT_INIT;
+	struct buf out;
+
+	if (s->keyword_count == 0)
+		return;
+	buf_init(&out, KEYWORDS_MAX);
+	m->mb.keywords_lost = keywords_letters(m->dirfd, s->keywords,
+	    s->keyword_count, s->file_mode, &out, &why);
+	memcpy(m->letters, out.p, out.n + 1);
+	buf_release(&out);
 }
 
 /* time.MmicrosecondsPpidQcountRrandom.host: no two alike on this host while
@@ -188,7 +208,7 @@ make_name(const struct maildir *m, char *name)
 	add_host(&out, m->mb.spec->hostname);
 	buf_addf(&out, ",S=%llu,W=%llu", (unsigned long long)m->mb.size,
 	    (unsigned long long)m->crlf_size);
-	add_info(&out, m->mb.spec);
+	add_info(&out, m);
 	if (out.full) {
 		buf_release(&out);
 		errno = ENAMETOOLONG;
@@ -272,6 +292,7 @@ maildir_open(struct mailbox *mb, struct verdict *v)
 	m->dirfd = m->tmp = m->dest = m->fd = -1;
 	if (open_dirs(m, v) < 0 || open_tmp(m, v) < 0)
 		return -1;
+	give_letters(m);
 	m->piece = mem_alloc(PIECE);
 	if (content_write(mb->content, CONTENT_PLAIN, sink, m) < 0 ||
 	    flush(m) < 0)

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/keywords.h"
 #include "store/mailbox_format.h"
 
 /* Copies up to this size are built in memory and written in one call. */
@@ -21,6 +23,8 @@
  * locked, before we call it unsafe. A reader that rewrites by rename does so
  * once. */
 #define REPLACED_TRIES 10
+/* Status, X-Status and the keywords of one message. */
+#define FLAGS_MAX (128 + 2 * MAILBOX_KEYWORDS * (KEYWORD_BYTES + 1))
 /* Name of the mbox below its directory, and its path's directory. */
 #define NAME_MAX_BYTES 255
 
@@ -31,6 +35,8 @@ struct mbox {
 	struct mbox_lock lock;
 	struct undo undo;
 	struct undo_plan plan;
+	struct content content;	/* the caller's and the fields of flags */
+	struct buf flags;
 	struct buf copy;	/* the whole copy when it is small */
 	bool built;
 	uint64_t before;	/* size as we found it */
@@ -100,6 +106,26 @@ sink_append(void *arg, const char *p, size_t n)
 			return -1;
 	}
 	return 0;
+}
+
+/* Flags and keywords are fields of an mbox message. */
+static void
+add_flags(struct mbox *m)
+{
+	const struct mailbox_spec *s = m->mb.spec;
+	size_t n = s->keyword_count < MAILBOX_KEYWORDS ? s->keyword_count :
+	    MAILBOX_KEYWORDS;
+
+	m->content = *m->mb.content;
+	m->mb.content = &m->content;
+	if (!s->flags && !n)
+		return;
+	buf_adds(&m->flags, m->content.mbox_head);
+	keywords_mbox_head(s->flags, s->keywords, n, &m->flags);
+	m->content.mbox_head = buf_str(&m->flags);
+	for (size_t i = 0; i < s->keyword_count; i++)
+		if (i >= n || !keywords_valid(s->keywords[i]))
+			m->mb.keywords_lost++;
 }
 
 /* Size of the copy, and the copy itself when it is small. Nothing of it
@@ -229,6 +255,51 @@ split_path(struct mbox *m, char *dir, size_t size, struct verdict *v)
 	return 0;
 }
 
+/* Has it never held mail? Then no reader has given it a UIDVALIDITY. */
+static bool
+virgin(const struct mbox *m)
+{
+	struct statx st;
+
+	if (m->old_size || statx(m->fd, "", AT_EMPTY_PATH,
+	    STATX_MTIME | STATX_BTIME, &st) < 0 ||
+	    !(st.stx_mask & STATX_BTIME))
+		return false;
+	return st.stx_mtime.tv_sec <= st.stx_btime.tv_sec + 1;
+}
+
+/*
+ * Dovecot believes an X-Keywords field only when it knows its words, from its
+ * index or from X-IMAPbase of the first message. In a new mailbox we write
+ * that one; in an old one a word that was never used is lost to Dovecot,
+ * since another program's first message is not ours to change.
+ */
+static int
+name_keywords(struct mbox *m, struct verdict *v)
+{
+	const struct mailbox_spec *s = m->mb.spec;
+	struct buf names;
+
+	if (s->keyword_count == 0 || !virgin(m))
+		return 0;
+	buf_init(&names, FLAGS_MAX);
+	buf_addf(&names, "X-IMAPbase: %u 0000000000", (unsigned)clock_now());
+	for (size_t i = 0; i < s->keyword_count && i < MAILBOX_KEYWORDS; i++)
+		if (keywords_valid(s->keywords[i])) {
+			buf_addc(&names, ' ');
+			buf_adds(&names, s->keywords[i]);
+		}
+	buf_addc(&names, '\n');
+	buf_adds(&names, m->content.mbox_head);
+	buf_reset(&m->flags);
+	buf_adds(&m->flags, buf_str(&names));
+	buf_release(&names);
+	m->content.mbox_head = buf_str(&m->flags);
+	m->mb.size = 0;
+	buf_reset(&m->copy);
+	return build(m, v);
+}
+
 static int
 mbox_open(struct mailbox *mb, struct verdict *v)
 {
@@ -240,6 +311,8 @@ mbox_open(struct mailbox *mb, struct verdict *v)
 	mbox_lock_init(&m->lock);
 	undo_init(&m->undo, -1, UNDO_OFF);
 	buf_init(&m->copy, BUILD_MAX);
+	buf_init(&m->flags, m->mb.content->mbox_head.n + FLAGS_MAX);
+	add_flags(m);
 	if (build(m, v) < 0 || split_path(m, dir, sizeof(dir), v) < 0)
 		return -1;
 	m->dirfd = mailbox_open_dir(mb->spec, dir, &missing, v);
@@ -250,7 +323,7 @@ mbox_open(struct mailbox *mb, struct verdict *v)
 	    &mb->repaired, v) < 0)
 		return -1;
 	m->before = m->old_size;
-	return 0;
+	return name_keywords(m, v);
 }
 
 /* --- appending ------------------------------------------------------------- */
@@ -391,6 +464,7 @@ mbox_close(struct mailbox *mb)
 	file_close(&m->fd);
 	file_close(&m->dirfd);
 	buf_release(&m->copy);
+	buf_release(&m->flags);
 }
 
 static int

@@ -31,6 +31,8 @@
  * the second workers are killed; mail not yet answered is sent again. */
 #define DRAIN_POLITE_MS 20000
 #define DRAIN_MS 30000
+/* How long a reload waits for idle workers of before. */
+#define RELOAD_WAIT_MS 2000
 /* Lines of a wrong configuration that are logged. */
 #define PROBLEMS_MAX 16384
 
@@ -256,6 +258,27 @@ start_submitter(struct master *m)
 	return m->submitter < 0 ? -1 : 0;
 }
 
+/* Idle workers of the old configuration leave at once; until they have,
+ * they might take one more client. */
+static void
+wait_for_old(struct master *m)
+{
+	int64_t deadline = clock_mono_ms() + RELOAD_WAIT_MS;
+	struct timespec ts = { .tv_nsec = 2000000 };
+	bool waiting = true;
+
+	while (waiting && clock_mono_ms() < deadline) {
+		bury(m);
+		waiting = false;
+		for (unsigned i = 0; i < m->used; i++)
+			waiting = waiting || (state_of(m, i) == BOARD_IDLE &&
+			    m->s->board->slot[i].generation !=
+			    m->s->generation);
+		if (waiting)
+			(void)ppoll(NULL, 0, &ts, &m->waiting);
+	}
+}
+
 /* The workers of before keep what they have until their clients leave; the
  * helper of before ends with the last of them. */
 static void
@@ -297,6 +320,7 @@ reload(struct master *m)
 	s->generation++;
 	keep_pool(m);
 	signal_workers(m, SIGUSR1, true);
+	wait_for_old(m);
 	metrics_add(METRIC_RELOADS, 1);
 	log_say(SET_LOG_INFO, "configuration loaded");
 out:

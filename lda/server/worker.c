@@ -250,7 +250,8 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 	    .delimiters = s->config.global.recipient_delimiter };
 	w->agent = (struct agent){ .config = &s->config,
 	    .resolver = &w->resolver, .hostname = s->hostname,
-	    .mode = DELIVERY_REAL, .stop = stop_pending };
+	    .filter_life = FILTER_WARM, .mode = DELIVERY_REAL,
+	    .stop = stop_pending };
 	w->site = (struct session_site){ .agent = &w->agent,
 	    .board = s->board, .slot = w->slot, .order = present_order,
 	    .done = done };
@@ -281,6 +282,7 @@ worker_run(struct service *s, unsigned slot)
 		return EX_TEMPFAIL;
 	}
 	loop(&w);
+	filter_end();
 	directory_close(&w.directory);
 	return 0;
 }
