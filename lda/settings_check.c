@@ -176,11 +176,11 @@ settings_check_submit(const char *value, struct buf *why)
 {
 	struct str s = str_of(value), smtp = STR("smtp:");
 
-	if (is_absolute(s) || (str_starts(s, smtp) &&
+	if (is_absolute(s) || is_unix(s) || (str_starts(s, smtp) &&
 	    is_host_port(str_sub(s, smtp.n, s.n), NO_STAR)))
 		return 0;
-	return wanted(why, "the path of a program or \"smtp:HOST:PORT\" is "
-	    "wanted");
+	return wanted(why, "the path of a program, \"smtp:HOST:PORT\" or "
+	    "\"unix:/PATH\" is wanted");
 }
 
 int

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -12,6 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lda/submit_smtp.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
@@ -32,10 +34,37 @@ struct child {
 	int64_t deadline;
 };
 
+/*
+ * sendmail's and Postfix's -N, -R and -V ask for delivery status notifications.
+ * To Exim -N means "deliver nothing": it is never said to a program that is
+ * Exim behind whatever name.
+ */
+static bool
+knows_dsn(const char *program)
+{
+	char path[PATH_MAX];
+	const char *name;
+
+	if (!realpath(program, path))
+		return false;
+	name = strrchr(path, '/');
+	return name && !str_starts(str_of(name), STR("/exim"));
+}
+
+static size_t
+add_option(char **argv, size_t n, const char *option, struct str value)
+{
+	if (value.n == 0)
+		return n;
+	argv[n++] = mem_dup(option);
+	argv[n++] = mem_dupn(value.p, value.n);
+	return n;
+}
+
 static char **
 arguments(const struct submit_job *job)
 {
-	char **argv = mem_zalloc(job->to_count + 7, sizeof(*argv));
+	char **argv = mem_zalloc(job->to_count + 13, sizeof(*argv));
 	size_t n = 0;
 
 	argv[n++] = mem_dup(job->command);
@@ -43,6 +72,12 @@ arguments(const struct submit_job *job)
 	argv[n++] = mem_dup("-f");
 	argv[n++] = job->sender.n ? mem_dupn(job->sender.p, job->sender.n) :
 	    mem_dup("<>");
+	if ((job->notify.n || job->ret.n || job->envid.n) &&
+	    knows_dsn(job->command)) {
+		n = add_option(argv, n, "-N", job->notify);
+		n = add_option(argv, n, "-R", job->ret);
+		n = add_option(argv, n, "-V", job->envid);
+	}
 	argv[n++] = mem_dup("--");
 	for (size_t i = 0; i < job->to_count; i++)
 		argv[n++] = mem_dupn(job->to[i].p, job->to[i].n);
@@ -230,8 +265,8 @@ submit_through(int (*run)(const struct submit_job *job, struct verdict *v))
 	through = run;
 }
 
-int
-submit_run(const struct submit_job *job, struct verdict *v)
+static int
+run_program(const struct submit_job *job, struct verdict *v)
 {
 	struct child c = { .pid = -1, .in = -1, .out = -1,
 	    .deadline = clock_mono_ms() + (int64_t)job->timeout_ms };
@@ -242,11 +277,6 @@ submit_run(const struct submit_job *job, struct verdict *v)
 
 	if (through)
 		return through(job, v);
-	if (job->command[0] != '/')
-		return verdict_set(v, V_CONFIG, "submit: %s is no absolute path",
-		    job->command);
-	if (job->to_count == 0 || job->to_count > SUBMIT_RECIPIENTS)
-		return verdict_set(v, V_SUBMIT, "%zu recipients", job->to_count);
 	/* An inherited SIG_IGN would make waitpid lose the status. */
 	(void)sigaction(SIGPIPE, &ignore, &pipe_old);
 	(void)sigaction(SIGCHLD, &child, &child_old);
@@ -275,4 +305,22 @@ out:
 	(void)sigaction(SIGPIPE, &pipe_old, NULL);
 	(void)sigaction(SIGCHLD, &child_old, NULL);
 	return v->why == V_OK ? 0 : -1;
+}
+
+int
+submit_run(const struct submit_job *job, struct verdict *v)
+{
+	int r;
+
+	if (job->to_count == 0 || job->to_count > SUBMIT_RECIPIENTS)
+		return verdict_set(v, V_SUBMIT, "%zu recipients", job->to_count);
+	if (submit_smtp_is(job->command))
+		return submit_smtp_run(job, v);
+	if (job->command[0] != '/')
+		return verdict_set(v, V_CONFIG, "submit: %s is no absolute path",
+		    job->command);
+	r = run_program(job, v);
+	for (size_t i = 0; job->each && i < job->to_count; i++)
+		job->each[i] = r == 0 ? SUBMIT_TAKEN : SUBMIT_LATER;
+	return r;
 }

@@ -15,7 +15,8 @@
  *	unix:/PATH		SMTP on a local socket
  *
  * All recipients or none: when an SMTP server refuses one of them before the
- * data, the message is not sent.
+ * data, the message is not sent. Who would rather send it to the others asks
+ * for an answer for each.
  */
 #ifndef LDA_SUBMIT_H
 #define LDA_SUBMIT_H
@@ -29,6 +30,20 @@
 /* Recipients of one call. */
 #define SUBMIT_RECIPIENTS 1000
 
+enum submit_answer {
+	SUBMIT_LATER,
+	SUBMIT_TAKEN,
+	SUBMIT_REFUSED,		/* for good */
+};
+
+enum submit_flag {
+	/* The message came with SMTPUTF8, or its header has addresses that
+	 * need it. Addresses of the envelope are seen without being told; 8-bit
+	 * bytes elsewhere in a header ask for nothing, since a relay would
+	 * bounce them where it could have passed them on. */
+	SUBMIT_SMTPUTF8 = 1,
+};
+
 struct submit_job {
 	const char *command;
 	uint64_t timeout_ms;	/* for all of it */
@@ -40,15 +55,20 @@ struct submit_job {
 	uint64_t start;		/* where in it to begin */
 
 	/* All of these may stay empty. */
+	unsigned flags;		/* enum submit_flag */
 	const char *hostname;	/* for EHLO; NULL: "localhost" */
 	struct str notify;	/* RFC 3461: "NEVER", "SUCCESS,FAILURE", ... */
 	struct str ret;		/* "FULL" or "HDRS" */
 	struct str envid;	/* not yet in xtext */
+	/* NULL, or room for to_count answers: then the message is sent to
+	 * those that are accepted. */
+	enum submit_answer *each;
 };
 
 /*
- * 0 when the MTA has taken it; else -1 with V_SUBMIT, or V_POLICY when an
- * SMTP server said that it never will. What is asked by notify, ret and envid
+ * 0 when the MTA has taken it for all; else -1 with V_SUBMIT, or V_POLICY when
+ * an SMTP server said that it never will (with `each`: V_SUBMIT as long as
+ * one of them is SUBMIT_LATER). What is asked by notify, ret and envid
  * and cannot be passed on (no DSN extension) is dropped.
  */
 int submit_run(const struct submit_job *job, struct verdict *v);
