@@ -57,6 +57,27 @@ fields_of(struct run *r, const struct node *n, struct header *h,
 }
 
 int
+values_one(struct run *r, const struct node *n, values_fn fn, void *ctx)
+{
+	struct header *h = &r->message.header;
+	bool last = node_has(n, SLOT_LAST);
+	uint64_t at = node_has(n, SLOT_INDEX) ? run_number(r, n, SLOT_INDEX) :
+	    1;
+	const struct str *names;
+	uint32_t n_names;
+	struct field *f;
+
+	if (run_list(r, n, SLOT_HEADERS, &names, &n_names))
+		return -1;
+	if (n_names == 0)
+		return 0;
+	f = last ? header_find_last(h, names[0]) : header_find(h, names[0]);
+	while (f && --at)
+		f = last ? field_prev(f) : field_next(f);
+	return f ? fn(ctx, h, f) : 0;
+}
+
+int
 values_each(struct run *r, const struct node *n, values_fn fn, void *ctx)
 {
 	const struct str *names;

@@ -15,6 +15,9 @@ int values_check(struct check *c, const struct check_node *n);
 typedef int (*values_fn)(void *ctx, struct header *h, struct field *f);
 
 int values_each(struct run *r, const struct node *n, values_fn fn, void *ctx);
+/* The first field of the first name, or the one of :index: date looks at one
+ * only (RFC 5260 section 4). */
+int values_one(struct run *r, const struct node *n, values_fn fn, void *ctx);
 /* The parts that a test with :mime means: this one, or with :anychild the
  * ones below, too. */
 struct mime_part *values_next_part(struct run *r, const struct node *n,

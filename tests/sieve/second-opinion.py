@@ -154,10 +154,13 @@ def outcome(script, s):
         argv = ["sieve-test", "-c", d + "/d.conf", "-f", s.sender,
                 "-r", s.to, "-a", s.orig or s.to, d + "/case.sieve",
                 d + "/msg"]
-        p = subprocess.run(argv, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, timeout=60,
-                           env={"PATH": os.environ["PATH"],
-                                "TZ": "Europe/Berlin"})
+        try:
+            p = subprocess.run(argv, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, timeout=5,
+                               env={"PATH": os.environ["PATH"],
+                                    "TZ": "Europe/Berlin"})
+        except subprocess.TimeoutExpired:
+            return {"no answer in 5 s"}, ""
         return read_outcome(p.stdout.decode("utf-8", "surrogateescape"))
     finally:
         shutil.rmtree(d)
@@ -242,7 +245,8 @@ def main():
     for path in files:
         for name, at, script, want, s in parse(path):
             words = set(re.findall(r'"([a-z0-9;.-]+)"', script))
-            if s.odd or words & LACKS or "currentdate" in script or \
+            # sieve-test takes no null sender
+            if s.odd or not s.sender or words & LACKS or "currentdate" in script or \
                     "mailboxid" in script:
                 skipped += 1
                 continue

@@ -174,8 +174,7 @@ test(struct run *r, const struct node *n)
 	m.no_captures = true;
 	if (run_code(r, n, SLOT_BODY, BODY_TRANSFORM_TEXT) ==
 	    BODY_TRANSFORM_RAW)
-		x = r->message.body.n || m.type != MATCH_COUNT ?
-		    match_value(&m, r->message.body) : 0;
+		x = r->message.body.n ? match_value(&m, r->message.body) : 0;
 	else
 		x = match_parts(r, n, &m);
 	return x ? x : match_end(&m);

@@ -15,8 +15,8 @@ check_zone(struct check *c, const struct check_node *n)
 		return check_error_arg(c, a, ":zone stands with "
 		    ":originalzone");
 	if (a && check_constant(c, a) && date_parse_zone(a->text, &zone))
-		return check_error_arg(c, a, "\"%.*s\" is no zone such as "
-		    "\"+0100\"", CHECK_NAME(a->text));
+		(void)check_warn_arg(c, a, "\"%.*s\" is no zone such as "
+		    "\"+0100\"; it is passed over", CHECK_NAME(a->text));
 	return 0;
 }
 
@@ -27,8 +27,8 @@ check(struct check *c, struct check_node *n)
 
 	if (check_constant(c, a) &&
 	    date_part_named(a->text) == DATE_PART_COUNT)
-		return check_error_arg(c, a, "unknown date part \"%.*s\"",
-		    CHECK_NAME(a->text));
+		(void)check_warn_arg(c, a, "unknown date part \"%.*s\"; no "
+		    "date has it", CHECK_NAME(a->text));
 	a = n->value[SLOT_HEADERS];
 	if (a && a->kind != SYNTAX_STRING)
 		return check_error_arg(c, a, "'date' looks at one header, "
@@ -59,13 +59,12 @@ begin(struct run *r, const struct node *n, struct seeking *s)
 	    run_string_opt(r, n, SLOT_ZONE, &zone))
 		return -1;
 	s->part = date_part_named(name);
-	if (s->part == DATE_PART_COUNT)
-		return run_error(r, n, "unknown date part \"%s\"",
-		    run_show(name));
 	s->has_zone = !node_has(n, SLOT_ORIGINAL_ZONE);
 	s->zone = r->job->zone;
-	if (zone.p && date_parse_zone(zone, &s->zone))
-		return run_error(r, n, "\"%s\" is no zone", run_show(zone));
+	if (zone.p && date_parse_zone(zone, &s->zone)) {
+		(void)run_warn(r, n, "\"%s\" is no zone", run_show(zone));
+		s->zone = r->job->zone;
+	}
 	return match_begin(r, n, SLOT_KEYS, &s->m);
 }
 
@@ -75,6 +74,8 @@ match_date(struct seeking *s, const struct date *d)
 	struct buf b;
 	struct str v;
 
+	if (s->part == DATE_PART_COUNT)
+		return 0;
 	buf_init(&b, 64);
 	(void)date_part_add(d, s->part, &b);	/* none is longer */
 	v = run_copy(s->r, buf_str(&b));
@@ -104,7 +105,7 @@ test_date(struct run *r, const struct node *n)
 
 	if (begin(r, n, &s))
 		return -1;
-	x = values_each(r, n, match_field, &s);
+	x = values_one(r, n, match_field, &s);
 	return x ? x : match_end(&s.m);
 }
 
