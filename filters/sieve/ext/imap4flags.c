@@ -354,7 +354,8 @@ static const struct sieve_spec specs[] = {
 };
 
 static const struct sieve_tag tags[] = {
-	{ .name = "flags", .on = ON_KEEP | ON_FILEINTO, .slot = SLOT_FLAGS,
+	{ .name = "flags", .on = ON_KEEP | ON_FILEINTO | ON_VACATION | ON_NOTIFY,
+	    .slot = SLOT_FLAGS,
 	    .value = VALUE_LIST },
 };
 

@@ -99,7 +99,8 @@ check_break(struct check *c, struct check_node *n)
 	return 0;
 }
 
-/* Inside another loop: the parts below the current one, and itself. */
+/* Inside another loop: the parts below the current one, which had its turn in
+ * that loop. */
 static int
 command_foreverypart(struct run *r, const struct node *n)
 {
@@ -109,7 +110,8 @@ command_foreverypart(struct run *r, const struct node *n)
 
 	if (!top || run_string_opt(r, n, SLOT_NAME, &loop.name))
 		return -1;
-	for (part = top; part; part = mime_next(top, part)) {
+	part = r->loops ? mime_next(top, top) : top;
+	for (; part; part = mime_next(top, part)) {
 		if (run_work(r, n, WORK_NODE)) {
 			x = RUN_ERROR;
 			break;
