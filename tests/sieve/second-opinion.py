@@ -257,6 +257,9 @@ def main():
         for (path, name, at, script, want, s), (got, text) in \
                 zip(jobs, results):
             wanted = simplify(want)
+            if "vacation" in script:
+                # whether it answers, it decides when it executes
+                got, wanted = got - {"vacation"}, wanted - {"vacation"}
             key = path + ": " + name
             if got == wanted:
                 agree += 1

@@ -13,6 +13,34 @@ importance_ok(struct str s)
 	return s.n == 1 && s.p[0] >= '1' && s.p[0] <= '3';
 }
 
+/* RFC 5435 section 3.6: "name=value"; there is none that mailto knows. */
+static bool
+option_ok(struct str s)
+{
+	ptrdiff_t eq = str_chr(s, '=');
+
+	if (eq <= 0 || !ascii_isalnum(s.p[0]))
+		return false;
+	for (ptrdiff_t i = 1; i < eq; i++)
+		if (!ascii_isalnum(s.p[i]) && s.p[i] != '.' &&
+		    s.p[i] != '-' && s.p[i] != '_')
+			return false;
+	return true;
+}
+
+static int
+check_options(struct check *c, const struct check_node *n)
+{
+	uint32_t count;
+	const struct syntax_arg *i = check_items(n, SLOT_OPTIONS, &count);
+
+	for (; count; count--, i = i->next)
+		if (check_constant(c, i) && !option_ok(i->text))
+			return check_error_arg(c, i, "option \"%.*s\" is not "
+			    "of the form name=value", CHECK_NAME(i->text));
+	return 0;
+}
+
 static int
 check(struct check *c, struct check_node *n)
 {
@@ -33,6 +61,8 @@ check(struct check *c, struct check_node *n)
 	if (a && check_constant(c, a) && address_parse(&c->arena, a->text,
 	    ADDRESS_NAMED, &address, &why))
 		return check_error_arg(c, a, ":from: %s", why);
+	if (check_options(c, n))
+		return -1;
 	return fcc_check(c, n);
 }
 
