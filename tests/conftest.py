@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from harness import BUILD
+from harness import BUILD, until
 from harness.site import Site, copy_programs, new_directory
 
 
@@ -30,7 +30,12 @@ def scratch():
     """An empty directory, passable for everybody."""
     path = new_directory()
     yield path
-    shutil.rmtree(path)
+
+    def gone():
+        # A process that a server has left may still be writing.
+        shutil.rmtree(path, ignore_errors=True)
+        return not path.exists()
+    until(gone, of=f"{path} to go away")
 
 
 @pytest.fixture

@@ -67,12 +67,12 @@ class Sendmail:
     names a place of the machine is moved below one directory; nothing else
     of it changes."""
 
-    def __init__(self, directory, mc, agent):
+    def __init__(self, directory, mc, agent, queue=None):
         self.dir = Path(directory)
         self.etc = self.dir / "etc-mail"
-        self.queue = self.dir / "mqueue"
+        self.queue = queue or self.dir / "mqueue"
         self.etc.mkdir()
-        self.queue.mkdir(mode=0o700)
+        self.queue.mkdir(mode=0o700, exist_ok=True)
         self.agent = Path(agent)
         self.cf = self.dir / "sendmail.cf"
         self.port = None
@@ -147,11 +147,11 @@ class Sendmail:
             cf = cf.replace(theirs, str(ours))
         self.cf.write_text(cf)
 
-    def start(self):
+    def start(self, *options):
         if not self.cf.exists():
             self.build()
         self.process = subprocess.Popen(
-            [BIN / "sendmail", "-C", self.cf, "-bD"], cwd="/",
+            [BIN / "sendmail", "-C", self.cf, "-bD", *options], cwd="/",
             stdin=subprocess.DEVNULL, stdout=open(self.dir / "out", "wb"),
             stderr=subprocess.STDOUT, **self.named)
         until(self.answers, of="sendmail's port")

@@ -2,8 +2,12 @@
 recipe, whose only change is the path of the agent."""
 import re
 import shutil
+import socket
 import stat
 import subprocess
+import tempfile
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +79,102 @@ def mta(request, site):
     server.stop()
     if lmtpd:
         lmtpd.stop()
+
+
+def test_the_dual_queue_of_2007(site):
+    """The recipe as a whole: sendmail_in accepts and splits (r=1), what is in
+    its queue then is delivered by sendmail_out."""
+    freds = users("fred@d1.test", "fred@d2.test")
+    out = serve(site, CONTRIB / "paper/sendmail_out.mc", RECIPE_DOMAINS, freds)
+    where = site.dir / "sendmail_in"
+    where.mkdir()
+    mta_in = Sendmail(where, CONTRIB / "paper/sendmail_in.mc", agent(site),
+                      queue=out.queue)
+    mta_in.build()
+    mta_in.table("access.in", "d1.test\tRELAY\nd2.test\tRELAY\n", hashed=True)
+    mta_in.start("-odq")
+    try:
+        mta_in.send("anna@client.test", ["fred@d1.test", "fred@d2.test"],
+                    LETTER % b"dual")
+        assert len([q for q in out.queued() if q.startswith("qf")]) == 2
+        assert site.messages("d1.test", "fred") == []
+        out.run_queue()
+        for domain in ("d1.test", "d2.test"):
+            assert body(one(site, domain, "fred")) == BODY
+        out.idle()
+    finally:
+        mta_in.stop()
+        out.stop()
+
+
+class SocketMap(threading.Thread):
+    """A socket map as sendmail asks it; a stand-in for the real one of
+    vbox-lmtpd, that knows one answer for each key."""
+
+    def __init__(self, path, answers):
+        super().__init__(daemon=True)
+        self.answers = answers
+        self.asked = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+
+    def run(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,),
+                             daemon=True).start()
+
+    def serve(self, connection):
+        with connection, connection.makefile("rwb") as f:
+            while True:
+                length = b""
+                while (c := f.read(1)) not in (b":", b""):
+                    length += c
+                if not c:
+                    return
+                name, _, key = f.read(int(length)).partition(b" ")
+                assert f.read(1) == b","
+                self.asked.append((name, key))
+                answer = self.answers.get(key, b"NOTFOUND ")
+                f.write(b"%d:%s," % (len(answer), answer))
+                f.flush()
+
+
+def test_virtusertable_as_a_socket_map(site):
+    """No .db files: each answer at RCPT time, with its own code."""
+    run = Path(tempfile.mkdtemp(prefix="vbox-", dir="/run"))
+    known = SocketMap(run / "map", {
+        b"fred@d1.test": b"OK fred@d1.test.virtuser.",
+        b"fred@d2.test": b"OK fred@d2.test.virtuser.",
+        b"off@d1.test": b"OK error:5.2.1:550 5.2.1 Mailbox not available",
+        b"down@d1.test": b"TEMP directory down",
+        b"@d1.test": b"OK error:5.1.1:550 5.1.1 User unknown"})
+    known.start()
+    mc = (CONTRIB / "vbox-single.mc").read_text()
+    mc, n = re.subn(r"`hash -o /etc/mail/virtusertable'",
+                    f"`socket -T<TMPF> unix:{run}/map'", mc)
+    assert n == 1
+    mta = serve(site, mc, DOMAINS, "")
+    try:
+        refused = mta.send("anna@client.test",
+                           ["fred@d1.test", "fred@d2.test", "ghost@d1.test",
+                            "off@d1.test", "down@d1.test"], LETTER % b"socket")
+        assert {k: v[0] for k, v in refused.items()} == {
+            "ghost@d1.test": 550, "off@d1.test": 550, "down@d1.test": 451}
+        assert refused["ghost@d1.test"][1].startswith(b"5.1.1")
+        assert refused["off@d1.test"][1].startswith(b"5.2.1")
+        mta.idle()
+        for domain in ("d1.test", "d2.test"):
+            assert body(one(site, domain, "fred")) == BODY
+        assert (b"virtuser", b"fred@d1.test") in known.asked
+    finally:
+        mta.stop()
+        known.listener.close()
+        shutil.rmtree(run)
 
 
 def one(site, domain, user):
@@ -158,7 +258,7 @@ def test_full_disk_waits_in_the_queue(site, mta, full_disk):
     box = full_disk(site, "d1.test")
     before = box.read_bytes()
     mta.send("anna@client.test", ["fred@d1.test", "fred@d2.test"],
-             LETTER % b"no room" + b"x" * 998 + b"\r\n")
+             LETTER % b"no room" + (b"x" * 900 + b"\r\n") * 6)
     one(site, "d2.test", "fred")
     until(lambda: len([q for q in mta.queued() if q.startswith("q")]) == 1,
           of="the message in the queue")
@@ -205,8 +305,8 @@ def full_disk():
                 ballast.close()
             except OSError:
                 pass
-        # The first page of the mailbox file has room left, which is why the
-        # letters of this test are longer than that.
+        # The first page of the mailbox file has room left: the letter of this
+        # test is longer than a page.
         return directory / "fred"
 
     yield fill

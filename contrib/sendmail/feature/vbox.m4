@@ -12,6 +12,10 @@ dnl #			fred@example.com	fred@example.com.virtuser.
 dnl #
 dnl #		Both may be used at the same time.
 dnl #
+dnl # A virtusertable that is a socket map needs -T<TMPF>: without it sendmail
+dnl # goes on to ask for @example.com when the map cannot answer, and refuses a
+dnl # user who exists. This feature turns the mark into "try again".
+dnl #
 dnl # The mailer is given host = the domain and user = the whole address. The
 dnl # domain as host keeps fred@example.com and fred@example.net apart (sendmail
 dnl # takes two recipients for one when mailer, host and user are the same). The
@@ -31,6 +35,9 @@ F{VboxDomain}_ARG2_
 divert(-1)')
 
 LOCAL_RULE_0
+# vbox-lda: a virtusertable with -T<TMPF> could not be asked. Stock rules would
+# take the mark for the name of a local user and bounce the message.
+RTMPF			$#error $@ 4.3.0 $: "451 4.3.0 Recipient cannot be looked up now"
 # vbox-lda: what the virtusertable sends to .virtuser
 R$* < @ $* .virtuser . > $*	$#_VBOX_MAILER_ $@ $2 $: $1 < @ $2 . >
 R$* < @ $* .virtuser > $*	$#_VBOX_MAILER_ $@ $2 $: $1 < @ $2 . >
