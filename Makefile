@@ -130,7 +130,7 @@ $(eval $(call archive,$(LIB_LDA),$(LDA_SRC)))
 STORE_LIBS := $(STATIC) -llockfile $(DYNAMIC)
 # PCRE2 is linked in: it must not cost programs that use no filter an exec's
 # share of one more shared object.
-FILTERS_LIBS := $(STATIC) -lpcre2-8 $(DYNAMIC)
+FILTERS_LIBS := $(STATIC) -lpcre2-8 $(DYNAMIC) -lmagic -lz
 LDA_LIBS := $(STATIC) -lconfuse $(DYNAMIC) -lssl -lcrypto -lseccomp -lcrypt
 
 -include Makefile.local

@@ -1,0 +1,505 @@
+/* Attachments: real types, archives, and what hostile ones try. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "filters/attachment.h"
+#include "filters/message/message.h"
+#include "store/base/buf.h"
+
+#define LIMIT ((size_t)64 << 20)
+#define DATABASE "/usr/share/misc/magic.mgc"
+
+#define PDF "%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n"
+
+static struct attachment_typer typer;
+
+/* A DOS and PE header: enough for libmagic to call it a program. */
+static struct str
+exe(void)
+{
+	static char b[512];
+
+	memcpy(b, "MZ\x90", 4);
+	b[0x18] = 0x40;
+	b[0x3c] = (char)0x80;
+	memcpy(b + 0x80, "PE\0\0\x4c\x01", 6);
+	b[0x80 + 20] = (char)0xe0;
+	b[0x80 + 22] = 2;
+	b[0x80 + 24] = 0x0b;
+	b[0x80 + 25] = 1;
+	b[0x80 + 24 + 68] = 2;
+	return str_mem(b, sizeof(b));
+}
+
+/* --- archives made by hand --- */
+
+static void
+put16(struct buf *b, unsigned v)
+{
+	char c[2] = { (char)(v & 0xff), (char)(v >> 8 & 0xff) };
+
+	(void)buf_add(b, c, 2);
+}
+
+static void
+put32(struct buf *b, size_t v)
+{
+	put16(b, (unsigned)(v & 0xffff));
+	put16(b, (unsigned)(v >> 16 & 0xffff));
+}
+
+static void
+deflated(struct str in, int window, struct buf *out)
+{
+	z_stream z = { .next_in = (unsigned char *)(uintptr_t)in.p,
+	    .avail_in = (unsigned)in.n };
+	static char chunk[65536];
+	int r;
+
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, window, 8,
+	    Z_DEFAULT_STRATEGY), Z_OK);
+	do {
+		z.next_out = (unsigned char *)chunk;
+		z.avail_out = sizeof(chunk);
+		r = deflate(&z, Z_FINISH);
+		(void)buf_add(out, chunk, sizeof(chunk) - z.avail_out);
+	} while (r == Z_OK);
+	assert_int_equal(r, Z_STREAM_END);
+	(void)deflateEnd(&z);
+}
+
+struct zip {
+	struct buf body, directory;
+	unsigned count;
+};
+
+static void
+zip_init(struct zip *z)
+{
+	buf_init(&z->body, LIMIT);
+	buf_init(&z->directory, LIMIT);
+	z->count = 0;
+}
+
+struct member {
+	const char *name, *local_name;
+	struct str data;
+	unsigned flags;
+	bool store;
+	size_t claim;		/* size that is told; 0: the true one */
+};
+
+static void
+zip_put(struct zip *z, const struct member *m)
+{
+	struct buf packed;
+	size_t at = z->body.n, size = m->claim ? m->claim : m->data.n;
+	struct str name = str_of(m->name);
+	struct str local = m->local_name ? str_of(m->local_name) : name;
+
+	buf_init(&packed, LIMIT);
+	if (m->store)
+		(void)buf_adds(&packed, m->data);
+	else
+		deflated(m->data, -15, &packed);
+	(void)buf_add(&z->body, "PK\3\4", 4);
+	put16(&z->body, 20);
+	put16(&z->body, m->flags);
+	put16(&z->body, m->store ? 0 : 8);
+	put32(&z->body, 0);
+	put32(&z->body, 0);
+	put32(&z->body, packed.n);
+	put32(&z->body, size);
+	put16(&z->body, (unsigned)local.n);
+	put16(&z->body, 0);
+	(void)buf_adds(&z->body, local);
+	(void)buf_adds(&z->body, buf_str(&packed));
+	(void)buf_add(&z->directory, "PK\1\2", 4);
+	put16(&z->directory, 20);
+	put16(&z->directory, 20);
+	put16(&z->directory, m->flags);
+	put16(&z->directory, m->store ? 0 : 8);
+	put32(&z->directory, 0);
+	put32(&z->directory, 0);
+	put32(&z->directory, packed.n);
+	put32(&z->directory, size);
+	put16(&z->directory, (unsigned)name.n);
+	put16(&z->directory, 0);
+	put16(&z->directory, 0);
+	put16(&z->directory, 0);
+	put16(&z->directory, 0);
+	put32(&z->directory, 0);
+	put32(&z->directory, at);
+	(void)buf_adds(&z->directory, name);
+	z->count++;
+	buf_release(&packed);
+}
+
+/* Closes the archive into out. */
+static void
+zip_end(struct zip *z, struct buf *out)
+{
+	size_t at = z->body.n;
+
+	(void)buf_adds(out, buf_str(&z->body));
+	(void)buf_adds(out, buf_str(&z->directory));
+	(void)buf_add(out, "PK\5\6", 4);
+	put32(out, 0);
+	put16(out, z->count);
+	put16(out, z->count);
+	put32(out, z->directory.n);
+	put32(out, at);
+	put16(out, 0);
+	buf_release(&z->body);
+	buf_release(&z->directory);
+}
+
+/* --- messages --- */
+
+struct seen {
+	struct arena arena;
+	struct message m;
+	struct buf bytes;
+	struct attachments list;
+};
+
+/* One attachment in a message; released by done(). */
+static void
+see(struct seen *s, const char *name, struct str data)
+{
+	arena_init(&s->arena, LIMIT);
+	buf_init(&s->bytes, LIMIT * 2);
+	(void)buf_addf(&s->bytes, "Content-Type: multipart/mixed; boundary=b\n\n"
+	    "--b\n\nhello, fred\n--b\nContent-Type: application/x-said\n"
+	    "Content-Disposition: attachment; filename=\"%s\"\n"
+	    "Content-Transfer-Encoding: base64\n\n", name);
+	assert_int_equal(transfer_base64_encode(data, STR("\n"), &s->bytes), 0);
+	(void)buf_addz(&s->bytes, "--b--\n");
+	message_init(&s->m, &s->arena, buf_str(&s->bytes));
+	attachment_scan(&typer, &s->arena, message_mime(&s->m), &s->list);
+	assert_true(s->list.n >= 2);
+}
+
+static void
+done(struct seen *s)
+{
+	arena_release(&s->arena);
+	buf_release(&s->bytes);
+}
+
+static void
+is(const struct attachment *x, const char *name, const char *type,
+    unsigned flags)
+{
+	if (!str_eq(x->name, str_of(name)) || !str_eq(x->type, str_of(type)) ||
+	    x->flags != flags)
+		fail_msg("%.*s: %.*s, flags %x; want %s, %x", STR_ARG(x->name),
+		    STR_ARG(x->type), x->flags, type, flags);
+}
+
+static void
+leaves(void **state)
+{
+	struct seen s;
+	struct str program = exe();
+
+	(void)state;
+	see(&s, "report.PDF", STR(PDF));
+	assert_int_equal(s.list.n, 2);
+	is(s.list.list[0], "", "text/plain", 0);
+	is(s.list.list[1], "report.PDF", "application/pdf", 0);
+	assert_true(str_eq(s.list.list[1]->extension, STR("pdf")));
+	assert_true(str_eq(s.list.list[1]->declared,
+	    STR("application/x-said")));
+	assert_int_equal(s.list.list[1]->size, sizeof(PDF) - 1);
+	assert_null(s.list.list[1]->inside);
+	done(&s);
+	see(&s, "invoice.pdf", program);
+	is(s.list.list[1], "invoice.pdf",
+	    "application/vnd.microsoft.portable-executable",
+	    ATTACHMENT_MISMATCH | ATTACHMENT_EXECUTABLE);
+	assert_int_equal(s.list.flags,
+	    ATTACHMENT_MISMATCH | ATTACHMENT_EXECUTABLE);
+	done(&s);
+	see(&s, "a.exe. .", STR("x"));
+	assert_true(str_eq(s.list.list[1]->extension, STR("exe")));
+	done(&s);
+	see(&s, "../a.b/c", STR("x"));
+	assert_int_equal(s.list.list[1]->extension.n, 0);
+	done(&s);
+	see(&s, "empty", STR(""));
+	is(s.list.list[1], "empty", "application/x-empty", 0);
+	done(&s);
+}
+
+static void
+members(void **state)
+{
+	struct seen s;
+	struct zip z;
+	struct buf b, inner;
+
+	(void)state;
+	buf_init(&b, LIMIT);
+	buf_init(&inner, LIMIT);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "a/", NULL, STR(""), 0, true, 0 });
+	zip_put(&z, &(struct member){ "a/x.pdf", NULL, exe(), 0, false, 0 });
+	zip_put(&z, &(struct member){ "b.sh", NULL,
+	    STR("#!/bin/sh\nrm -rf /\n"), 0, true, 0 });
+	zip_put(&z, &(struct member){ "\x84.txt", NULL, STR("text\n"), 0,
+	    false, 0 });
+	zip_end(&z, &inner);
+	see(&s, "x.zip", buf_str(&inner));
+	assert_int_equal(s.list.n, 6);
+	is(s.list.list[1], "x.zip", "application/zip", ATTACHMENT_ARCHIVE);
+	is(s.list.list[2], "a/", "", 0);
+	assert_int_equal(s.list.list[3]->flags,
+	    ATTACHMENT_MISMATCH | ATTACHMENT_EXECUTABLE);
+	assert_ptr_equal(s.list.list[3]->inside, s.list.list[1]);
+	is(s.list.list[4], "b.sh", "text/x-shellscript",
+	    ATTACHMENT_EXECUTABLE);
+	is(s.list.list[5], "\xc3\xa4.txt", "text/plain", 0);
+	done(&s);
+
+	/* A zip in a gzip in a zip. */
+	deflated(buf_str(&inner), 31, &b);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "in.zip.gz", NULL, buf_str(&b), 0, false,
+	    0 });
+	buf_reset(&b);
+	zip_end(&z, &b);
+	see(&s, "out.zip", buf_str(&b));
+	assert_int_equal(s.list.n, 8);
+	is(s.list.list[3], "in.zip", "application/zip", ATTACHMENT_ARCHIVE);
+	assert_int_equal(s.list.list[5]->depth, 3);
+	assert_true(s.list.list[5]->flags & ATTACHMENT_EXECUTABLE);
+	done(&s);
+
+	/* Behind a program: a zip to whoever opens it as one. */
+	buf_reset(&b);
+	(void)buf_adds(&b, exe());
+	(void)buf_adds(&b, buf_str(&inner));
+	see(&s, "setup.exe", buf_str(&b));
+	assert_int_equal(s.list.n, 6);
+	assert_true(s.list.list[1]->flags & ATTACHMENT_ARCHIVE);
+	assert_true(s.list.list[1]->flags & ATTACHMENT_EXECUTABLE);
+	assert_false(s.list.list[1]->flags & ATTACHMENT_BROKEN);
+	done(&s);
+	buf_release(&b);
+	buf_release(&inner);
+}
+
+static void
+hostile_archives(void **state)
+{
+	struct seen s;
+	struct zip z;
+	struct buf b, zeros;
+	static char megabyte[1 << 20];
+
+	(void)state;
+	buf_init(&b, LIMIT);
+	buf_init(&zeros, LIMIT);
+	for (int i = 0; i < 20; i++)
+		(void)buf_add(&zeros, megabyte, sizeof(megabyte));
+
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "secret.exe", NULL, STR("xxxx"), 1, true,
+	    0 });
+	zip_end(&z, &b);
+	see(&s, "e.zip", buf_str(&b));
+	is(s.list.list[2], "secret.exe", "", ATTACHMENT_ENCRYPTED);
+	assert_true(s.list.list[1]->flags & ATTACHMENT_ENCRYPTED);
+	done(&s);
+
+	buf_reset(&b);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "bomb", NULL, buf_str(&zeros), 0, false,
+	    0 });
+	zip_end(&z, &b);
+	see(&s, "bomb.zip", buf_str(&b));
+	assert_true(s.list.flags & ATTACHMENT_BOMB);
+	assert_int_equal(s.list.unpacked, 0);
+	done(&s);
+
+	/* The same, lying about its size; and in a gzip. */
+	buf_reset(&b);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "bomb", NULL, buf_str(&zeros), 0, false,
+	    10 });
+	zip_end(&z, &b);
+	see(&s, "bomb.zip", buf_str(&b));
+	assert_true(s.list.flags & ATTACHMENT_BROKEN);
+	assert_true(s.list.unpacked < 200000);
+	done(&s);
+	buf_reset(&b);
+	deflated(buf_str(&zeros), 31, &b);
+	see(&s, "bomb.gz", buf_str(&b));
+	assert_true(s.list.flags & ATTACHMENT_BOMB);
+	done(&s);
+
+	/* Many members: the message's budget ends it. */
+	buf_reset(&b);
+	zip_init(&z);
+	for (int i = 0; i < 3000; i++)
+		zip_put(&z, &(struct member){ "m", NULL,
+		    str_sub(buf_str(&zeros), 0, 60000), 0, false, 0 });
+	zip_end(&z, &b);
+	see(&s, "many.zip", buf_str(&b));
+	assert_int_equal(s.list.n, ATTACHMENT_COUNT_MAX);
+	assert_true(s.list.flags & ATTACHMENT_CUT);
+	assert_true(s.list.unpacked <= ATTACHMENT_UNPACKED_MAX + 65536);
+	done(&s);
+
+	/* Two names for one member. */
+	buf_reset(&b);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "a.txt", "a.exe", exe(), 0, false, 0 });
+	zip_end(&z, &b);
+	see(&s, "two.zip", buf_str(&b));
+	assert_true(s.list.list[1]->flags & ATTACHMENT_BROKEN);
+	assert_int_equal(s.list.n, 4);
+	is(s.list.list[2], "a.exe", s.list.list[3]->type.p,
+	    ATTACHMENT_EXECUTABLE);
+	done(&s);
+
+	/* Cut anywhere: no crash, and the first member is seen. */
+	buf_reset(&b);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "a.exe", NULL, exe(), 0, false, 0 });
+	zip_put(&z, &(struct member){ "b.txt", NULL, STR("text"), 0, true, 0 });
+	zip_end(&z, &b);
+	for (size_t n = 0; n < b.n; n++) {
+		see(&s, "cut.zip", str_sub(buf_str(&b), 0, n));
+		if (n >= 40) {
+			assert_true(s.list.list[1]->flags & ATTACHMENT_BROKEN);
+			assert_true(s.list.n >= 3);
+		}
+		done(&s);
+	}
+	/* And with each byte turned. */
+	for (size_t i = 0; i < b.n; i++) {
+		b.p[i] = (char)~b.p[i];
+		see(&s, "odd.zip", buf_str(&b));
+		done(&s);
+		b.p[i] = (char)~b.p[i];
+	}
+
+	/* Zips in zips in zips ... */
+	for (int i = 0; i < 6; i++) {
+		struct str in = buf_str(&b);
+		struct buf next;
+
+		zip_init(&z);
+		zip_put(&z, &(struct member){ "in.zip", NULL, in, 0, true, 0 });
+		buf_init(&next, LIMIT);
+		zip_end(&z, &next);
+		buf_release(&b);
+		b = next;
+	}
+	see(&s, "deep.zip", buf_str(&b));
+	assert_true(s.list.flags & ATTACHMENT_CUT);
+	assert_int_equal(s.list.n, 2 + ATTACHMENT_DEPTH_MAX);
+	done(&s);
+	buf_release(&b);
+	buf_release(&zeros);
+}
+
+static void
+small_arenas(void **state)
+{
+	struct zip z;
+	struct buf b, mail;
+
+	(void)state;
+	buf_init(&b, LIMIT);
+	buf_init(&mail, LIMIT);
+	zip_init(&z);
+	for (int i = 0; i < 20; i++)
+		zip_put(&z, &(struct member){ "a.txt", NULL, STR("x"), 0, true,
+		    0 });
+	zip_end(&z, &b);
+	(void)buf_addz(&mail, "Content-Transfer-Encoding: base64\n\n");
+	(void)transfer_base64_encode(buf_str(&b), STR("\n"), &mail);
+	for (size_t limit = 0; limit < 8000; limit += 100) {
+		struct arena a;
+		struct message m;
+		struct attachments l;
+
+		arena_init(&a, limit);
+		message_init(&m, &a, buf_str(&mail));
+		attachment_scan(&typer, &a, message_mime(&m), &l);
+		assert_true(l.n == 21 || l.flags & ATTACHMENT_CUT ||
+		    message_full(&m));
+		arena_release(&a);
+	}
+	buf_release(&b);
+	buf_release(&mail);
+}
+
+static void
+fitting(void **state)
+{
+	(void)state;
+	assert_true(attachment_type_fits(STR("pdf"), STR("application/pdf")));
+	assert_false(attachment_type_fits(STR("pdf"), STR("image/png")));
+	assert_true(attachment_type_fits(STR("pdf"), STR("")));
+	assert_true(attachment_type_fits(STR("pdf"),
+	    STR("application/octet-stream")));
+	assert_true(attachment_type_fits(STR("xyz"), STR("image/png")));
+	assert_true(attachment_type_fits(STR("docx"), STR("application/zip")));
+	assert_true(attachment_type_fits(STR(""), STR("application/zip")));
+}
+
+static void
+broken_database(void **state)
+{
+	struct attachment_typer t;
+	struct verdict v = VERDICT_INIT;
+
+	(void)state;
+	assert_int_equal(attachment_typer_open(&t, "/nonexistent/magic", &v), -1);
+	assert_int_equal(v.why, V_CONFIG);
+	assert_null(t.magic);
+	attachment_typer_close(&t);
+}
+
+static int
+open_typer(void **state)
+{
+	struct verdict v;
+
+	(void)state;
+	return attachment_typer_open(&typer, DATABASE, &v);
+}
+
+static int
+close_typer(void **state)
+{
+	(void)state;
+	attachment_typer_close(&typer);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(leaves),
+		cmocka_unit_test(members),
+		cmocka_unit_test(hostile_archives),
+		cmocka_unit_test(small_arenas),
+		cmocka_unit_test(fitting),
+		cmocka_unit_test(broken_database),
+	};
+
+	return cmocka_run_group_tests(tests, open_typer, close_typer);
+}
