@@ -16,7 +16,7 @@
 #include "store/mailbox.h"
 
 /* Plan of one recipient: paths, headers, addresses of its targets. */
-#define DELIVERY_ARENA (4 * 1024 * 1024)
+#define DELIVERY_ARENA (256u * 1024 * 1024)
 /* Header of a message that is passed on. */
 #define HEADER_MAX (32u * 1024 * 1024)
 #define SENDER_MAX 4096

@@ -122,6 +122,24 @@ child_warm(int fd, const struct filter_how *how)
 	_exit(0);
 }
 
+_Noreturn static void
+child_compile(int fd, const struct filter_how *how,
+    const struct engine_settings *settings, const struct engine_script *script)
+{
+	struct engine_errors errors;
+	struct buf image;
+
+	strip(fd);
+	if (how->sandbox && filter_confine(how->memory ?
+	    how->memory + script->text.n + OWN_MEMORY : 0, how->cpu_ms) < 0)
+		_exit(1);
+	engine_errors_init(&errors);
+	buf_init(&image, FILTER_FRAME_MAX);
+	if (how->engine->compile(settings, script, &image, &errors) < 0)
+		buf_reset(&image);
+	_exit(frame_write(3, FILTER_IMAGE, buf_str(&image)) < 0);
+}
+
 /* --- the master ------------------------------------------------------------------- */
 
 /* The message as memory: it is, or the spool file is mapped. */
@@ -229,10 +247,18 @@ filter_end(void)
 	warm.pid = 0;
 }
 
+/* What a new filter is for: one job, one script to compile, or (both NULL)
+ * all that comes. */
+struct purpose {
+	struct engine_job *job;
+	const struct engine_settings *settings;
+	const struct engine_script *script;
+};
+
 /* Forks a filter; in the parent its socket comes back, in the child it does
  * not return. -1 with the verdict. */
 static int
-make(const struct filter_how *how, struct engine_job *job, pid_t *pid_r,
+make(const struct filter_how *how, const struct purpose *what, pid_t *pid_r,
     struct verdict *v)
 {
 	int pair[2];
@@ -242,8 +268,10 @@ make(const struct filter_how *how, struct engine_job *job, pid_t *pid_r,
 		return verdict_errno(v, errno, "make the filter's socket");
 	pid = fork();
 	if (pid == 0) {
-		if (job)
-			child_once(pair[1], how, job);
+		if (what->job)
+			child_once(pair[1], how, what->job);
+		if (what->script)
+			child_compile(pair[1], how, what->settings, what->script);
 		child_warm(pair[1], how);
 	}
 	file_close(&pair[1]);
@@ -281,7 +309,7 @@ run_once(const struct filter_how *how, struct engine_job *job,
 {
 	const char *why;
 	pid_t pid;
-	int fd = make(how, job, &pid, v), status;
+	int fd = make(how, &(struct purpose){ .job = job }, &pid, v), status;
 
 	if (fd < 0)
 		return -1;
@@ -337,7 +365,8 @@ run_warm(const struct filter_how *how, struct engine_job *job,
 	 * anew, once; one that dies over this message is its fault. */
 	for (int i = 0; i < 2; i++) {
 		if (!warm.pid) {
-			warm.fd = make(how, NULL, &warm.pid, v);
+			warm.fd = make(how, &(struct purpose){ NULL },
+			    &warm.pid, v);
 			if (warm.fd < 0) {
 				warm.pid = 0;
 				buf_release(&out);
@@ -389,4 +418,28 @@ filter_run(const struct filter_how *how, struct engine_job *job,
 	    run_warm(how, job, world, r, v) : run_once(how, job, world, r, v);
 	unmap_message(source, job->message);
 	return done;
+}
+
+int
+filter_compile(const struct filter_how *how,
+    const struct engine_settings *settings, const struct engine_script *script,
+    struct buf *image_r, struct verdict *v)
+{
+	struct purpose what = { .settings = settings, .script = script };
+	struct buf in;
+	uint8_t type;
+	pid_t pid;
+	int fd = make(how, &what, &pid, v);
+
+	if (fd < 0)
+		return -1;
+	buf_init(&in, FILTER_FRAME_MAX);
+	if (frame_read(fd, &type, &in, clock_mono_ms() +
+	    (int64_t)how->timeout_ms) == 1 && type == FILTER_IMAGE)
+		(void)buf_adds(image_r, buf_str(&in)); /* none is good, too */
+	file_close(&fd);
+	(void)kill(pid, SIGKILL);
+	(void)reap(pid);
+	buf_release(&in);
+	return 0;
 }

@@ -50,6 +50,14 @@ struct filter_how {
 int filter_run(const struct filter_how *how, struct engine_job *job,
     const struct source *source, struct engine_result *r, struct verdict *v);
 
+/*
+ * Compiles one script in a filter process of its own that sees nothing else.
+ * The image is added to image_r; nothing is, when the script has errors (the
+ * run will tell them) or the process failed. 0, or -1 when none could be made.
+ */
+int filter_compile(const struct filter_how *how,
+    const struct engine_settings *settings, const struct engine_script *script,
+    struct buf *image_r, struct verdict *v);
 /* Ends a warm process, if there is one; and says how many were replaced
  * because they crashed or overran, for the metrics. */
 void filter_end(void);

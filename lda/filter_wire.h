@@ -9,6 +9,7 @@ enum filter_frame {
 	FILTER_RESULT = 1,	/* child: the plan; ends the run */
 	FILTER_ASK,		/* child: a question of struct engine_world */
 	FILTER_ANSWER,		/* master */
+	FILTER_IMAGE,		/* child: a compiled script */
 	FILTER_JOB,		/* master, to a warm process: message and all */
 };
 

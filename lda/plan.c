@@ -7,6 +7,7 @@
 #include "lda/filter.h"
 #include "lda/place.h"
 #include "lda/plan_world.h"
+#include "lda/script_cache.h"
 #include "lda/scripts.h"
 #include "lda/trace.h"
 #include "store/base/mem.h"
@@ -360,7 +361,7 @@ extensions_of(const struct planner *pl, const struct settings *s,
 
 static int
 run_scripts(const struct planner *pl, const struct target *t,
-    const struct settings *s, const struct scripts *scripts,
+    const struct settings *s, struct scripts *scripts,
     struct engine_result *r)
 {
 	struct filter_how how = {
@@ -405,6 +406,10 @@ run_scripts(const struct planner *pl, const struct target *t,
 	    plan_envelope_to(t, s, pl->p->arena, &envelope.to, pl->v) < 0)
 		return -1;
 	envelope.orig_to = pl->who->original;
+	for (size_t i = 0; i < scripts->n; i++)
+		script_cache_fetch(&how, &set, s, &t->account,
+		    pl->agent->mode == DELIVERY_REHEARSAL ? SCRIPT_CACHE_READ :
+		    SCRIPT_CACHE_FILL, pl->p->arena, &scripts->list[i]);
 	plan_world_init(&world, &context);
 	return filter_run(&how, &job, &pl->parcel->spool->source, r, pl->v);
 }

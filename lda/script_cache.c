@@ -1,0 +1,160 @@
+#include "lda/script_cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/base/checksum.h"
+#include "store/base/file.h"
+
+#define CACHE_DIR "sieve-cache"
+#define CACHE_PATH 700
+/* Counts up whenever this file's form changes; the image has a version of its
+ * own, judged by the engine. */
+#define CACHE_FORM 0x31635678u
+#define CACHE_IMAGE_MAX (16u * 1024 * 1024)
+/* Scripts shorter than this compile faster than a file is opened. */
+#define CACHE_WORTH 200
+
+/* In front of the image; host order, since it never leaves the host. */
+struct head {
+	uint32_t form;
+	uint32_t image_n;
+	uint64_t text_n;
+	uint64_t text_sum, text_sum2;	/* of the script, by two seeds */
+	uint64_t set_sum;		/* of what compiling depends on */
+	uint64_t image_sum;
+};
+
+static uint64_t
+seeded(uint64_t seed, struct str s)
+{
+	struct checksum c = { .sum = seed };
+
+	checksum_add(&c, s.p, s.n);
+	return checksum_value(&c);
+}
+
+static void
+fill_head(struct head *h, const struct engine_settings *set,
+    const struct engine_script *script)
+{
+	memset(h, 0, sizeof(*h));
+	h->form = CACHE_FORM;
+	h->text_n = script->text.n;
+	h->text_sum = seeded(1, script->text);
+	h->text_sum2 = seeded(0x517cc1b727220a95u, script->text);
+	h->set_sum = seeded(script->location, set->extensions) ^
+	    seeded(set->max_actions, set->delimiter) ^
+	    seeded(set->max_redirects, STR(VBOX_VERSION));
+}
+
+/* "DOMAIN/USER" and the file's name in it. */
+static int
+names(const struct account *account, const struct engine_script *script,
+    char *dir, char *name)
+{
+	int n = snprintf(dir, CACHE_PATH, CACHE_DIR "/%.*s/%.*s",
+	    STR_ARG(account->domain), STR_ARG(account->local));
+	int k = snprintf(name, CACHE_PATH, "%016llx", (unsigned long long)
+	    seeded(script->location, script->name));
+
+	return n < 0 || n >= CACHE_PATH || k < 0 ? -1 : 0;
+}
+
+static int
+load(int dir, const char *name, const struct head *want, struct arena *a,
+    struct str *image_r)
+{
+	struct head have;
+	struct stat st;
+	char *image;
+	int fd = file_open_beneath(dir, name, O_RDONLY, 0), r = -1;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) ||
+	    file_read_full(fd, &have, sizeof(have)) != (ssize_t)sizeof(have) ||
+	    have.image_n == 0 || have.image_n > CACHE_IMAGE_MAX ||
+	    (uint64_t)st.st_size != sizeof(have) + have.image_n)
+		goto out;
+	image = arena_alloc(a, have.image_n);
+	if (!image || file_read_full(fd, image, have.image_n) !=
+	    (ssize_t)have.image_n)
+		goto out;
+	if (have.form == want->form && have.text_n == want->text_n &&
+	    have.text_sum == want->text_sum &&
+	    have.text_sum2 == want->text_sum2 &&
+	    have.set_sum == want->set_sum &&
+	    have.image_sum == checksum_of(image, have.image_n)) {
+		*image_r = str_mem(image, have.image_n);
+		r = 0;
+	}
+out:
+	file_close(&fd);
+	return r;
+}
+
+/* Whole or not at all; not synced, since it can be made again. */
+static void
+save(int dir, const char *name, struct head *h, struct str image)
+{
+	char tmp[CACHE_PATH];
+	struct iovec iov[2];
+	int fd;
+
+	if (snprintf(tmp, sizeof(tmp), ".%s.%d", name, (int)getpid()) < 0)
+		return;
+	fd = file_open_beneath(dir, tmp, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return;
+	h->image_n = (uint32_t)image.n;
+	h->image_sum = checksum_of(image.p, image.n);
+	iov[0] = (struct iovec){ h, sizeof(*h) };
+	iov[1] = (struct iovec){ (void *)(uintptr_t)image.p, image.n };
+	if (file_writev_all(fd, iov, 2) < 0 ||
+	    renameat(dir, tmp, dir, name) < 0)
+		(void)unlinkat(dir, tmp, 0); /* best effort */
+	file_close(&fd);
+}
+
+void
+script_cache_fetch(const struct filter_how *how,
+    const struct engine_settings *set, const struct settings *s,
+    const struct account *account, enum script_cache_mode mode,
+    struct arena *a, struct engine_script *script)
+{
+	char path[CACHE_PATH], name[CACHE_PATH];
+	struct verdict ignored = VERDICT_INIT;
+	struct head head;
+	struct buf image;
+	int root, dir;
+
+	if (script->text.n < CACHE_WORTH ||
+	    names(account, script, path, name) < 0)
+		return;
+	root = file_open_root(s->state_dir);
+	if (root < 0)
+		return;
+	dir = file_open_dir(root, path, mode == SCRIPT_CACHE_FILL ? FILE_MAKE :
+	    FILE_NO_MAKE, 0700);
+	file_close(&root);
+	if (dir < 0)
+		return;
+	fill_head(&head, set, script);
+	buf_init(&image, CACHE_IMAGE_MAX);
+	if (load(dir, name, &head, a, &script->image) < 0 &&
+	    mode == SCRIPT_CACHE_FILL &&
+	    filter_compile(how, set, script, &image, &ignored) == 0 && image.n) {
+		script->image = arena_copy(a, buf_str(&image));
+		if (!script->image.p)
+			script->image.n = 0;
+		save(dir, name, &head, buf_str(&image));
+	}
+	buf_release(&image);
+	file_close(&dir);
+}
