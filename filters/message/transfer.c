@@ -28,17 +28,23 @@ transfer_init(struct transfer *t, enum transfer_encoding encoding)
 	*t = (struct transfer){ .encoding = encoding };
 }
 
+/* The value of each ASCII character, or -1. */
+static const int8_t values[128] = {
+	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 62, -1, -1, -1, 63,
+	52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1,
+	-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, -1,
+	-1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1,
+};
+
 /* Six bits, or -1. */
 static int
 base64_value(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	return (unsigned char)c < 0x80 ? values[(unsigned char)c] : -1;
 }
 
 static int
@@ -70,6 +76,31 @@ base64_byte(struct transfer *t, char c, char *to)
 	if (t->n_bits >= 8) {
 		t->n_bits -= 8;
 		*to++ = (char)(t->bits >> t->n_bits & 0xff);
+	}
+	return to;
+}
+
+/* Four characters that are whole and clean at once, the rest singly. */
+static char *
+base64_some(struct transfer *t, const char *p, size_t n, char *to)
+{
+	for (size_t i = 0; i < n;) {
+		int a, b, c, d;
+
+		if (t->n_bits == 0 && n - i >= 4) {
+			a = base64_value(p[i]);
+			b = base64_value(p[i + 1]);
+			c = base64_value(p[i + 2]);
+			d = base64_value(p[i + 3]);
+			if ((a | b | c | d) >= 0) {
+				*to++ = (char)(a << 2 | b >> 4);
+				*to++ = (char)(b << 4 | c >> 2);
+				*to++ = (char)(c << 6 | d);
+				i += 4;
+				continue;
+			}
+		}
+		to = base64_byte(t, p[i++], to);
 	}
 	return to;
 }
@@ -165,8 +196,7 @@ static char *
 decode_some(struct transfer *t, const char *p, size_t n, char *to)
 {
 	if (t->encoding == TRANSFER_BASE64)
-		for (size_t i = 0; i < n; i++)
-			to = base64_byte(t, p[i], to);
+		to = base64_some(t, p, n, to);
 	else
 		for (size_t i = 0; i < n; i++)
 			to = qp_byte(t, p[i], to);
