@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "filters/sieve/ext/mimeopt.h"
 #include "filters/sieve/limits.h"
+#include "filters/sieve/match.h"
+#include "filters/sieve/values.h"
 
 static const char MAGIC[8] = "VBSIEVE";
 
@@ -87,13 +90,30 @@ program_slot_kind(enum slot slot)
 	}
 }
 
-static bool
-arg_ok(const struct program *p, const struct arg *a, enum value_kind want)
+/* The codes that a tag can set: the largest of each slot. */
+static uint32_t
+code_max(enum slot slot)
 {
+	switch (slot) {
+	case SLOT_MATCH: return MATCH_LIST;
+	case SLOT_ADDRESS_PART: return ADDRESS_PART_DETAIL;
+	case SLOT_BODY: return 2;
+	case SLOT_MIME_PART: return MIME_OPT_PARAM;
+	case SLOT_MODIFIERS: return 0x1fff;
+	default: return 1;
+	}
+}
+
+static bool
+arg_ok(const struct program *p, const struct arg *a, enum slot slot)
+{
+	enum value_kind want = program_slot_kind(slot);
+
 	if (a->kind != want)
 		return false;
 	switch (want) {
 	case VALUE_NONE:
+		return a->a <= code_max(slot);
 	case VALUE_NUMBER:
 		return true;
 	case VALUE_STRING:
@@ -119,7 +139,7 @@ args_ok(const struct program *p, const struct node *n,
 	for (unsigned i = 0; left; i++, left &= left - 1) {
 		enum slot slot = (enum slot)__builtin_ctzll(left);
 
-		if (!arg_ok(p, &p->args[n->args + i], program_slot_kind(slot)))
+		if (!arg_ok(p, &p->args[n->args + i], slot))
 			return false;
 	}
 	/* what a function of the spec takes for granted must be there */

@@ -3,6 +3,8 @@
  * what must come out. See tests/sieve/README for the format.
  *
  *	run_cases [-v] [-n NAME] FILE...
+ *	run_cases -d DIR FILE...	writes each compiled script, without its
+ *				text, into DIR: seeds of fuzz_sieve_load
  *	run_cases		all files; speaks as cmocka does, for run-unit
  */
 #include <glob.h>
@@ -52,6 +54,7 @@ static unsigned passed, failed;
 static int verbose;
 static const char *only;
 static bool as_cmocka;
+static const char *dump;
 
 static const char standard_message[] =
     "From: Coyote <coyote@desert.example.org>\n"
@@ -325,6 +328,18 @@ run(struct str script_text, struct outcome *o)
 	engine_result_init(&o->result);
 	o->compiled = engine_native.compile(&setup.settings, &script, &image,
 	    &o->errors) == 0;
+	if (o->compiled && dump) {
+		static unsigned count;
+		char path[300];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/%03u", dump, count++);
+		f = fopen(path, "w");
+		if (f) {
+			fwrite(image.p, 1, image.n - script_text.n, f);
+			fclose(f);
+		}
+	}
 	if (o->compiled) {
 		script.image = buf_str(&image);
 		(void)engine_native.run(&job, &o->result);
@@ -822,6 +837,8 @@ main(int argc, char **argv)
 			verbose++;
 		else if (strcmp(argv[i], "-n") == 0 && i + 1 < argc)
 			only = argv[++i];
+		else if (strcmp(argv[i], "-d") == 0 && i + 1 < argc)
+			dump = argv[++i];
 		else
 			return 2;
 	}

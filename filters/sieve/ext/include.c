@@ -69,6 +69,10 @@ command_include(struct run *r, const struct node *n)
 
 	if (run_string(r, n, SLOT_STRING, &name))
 		return -1;
+	/* the check has seen to it; a cache file may come from anybody */
+	if (!name_ok(name))
+		return run_error(r, n, "\"%s\" is no name for a script",
+		    run_show(name));
 	run_trace(r, n, "include %s \"%s\"", where == ENGINE_GLOBAL ?
 	    ":global" : ":personal", run_show(name));
 	if (node_has(n, SLOT_ONCE) && included_before(r, where, name))
