@@ -189,6 +189,13 @@ $(SIEVE_CASES): $(B)/%: $(B)/%.o $(LIB_FILTERS) $(LIB_BASE)
 sieve-cases: $(SIEVE_CASES)
 	$(Q)$(SIEVE_CASES) tests/sieve/cases/*.txt
 
+# What Sieve costs, beside Pigeonhole.
+$(B)/tests/bench/bench_sieve: %: %.o $(LIB_FILTERS) $(LIB_BASE)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(LINK_FILTERS)
+
+bench-sieve: $(B)/tests/bench/bench_sieve
+	$(Q)tests/bench/sieve $<
+
 unit: $(UNIT) $(MODULES)
 	$(Q)tests/run-unit $(UNIT)
 
@@ -274,6 +281,6 @@ clean:
 	rm -rf build
 
 .PHONY: bench-directory
-.PHONY: all unit fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
+.PHONY: all unit bench-sieve fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

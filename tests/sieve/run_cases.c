@@ -54,7 +54,7 @@ static int verbose;
 static const char *only;
 static bool as_cmocka;
 static const char *dump;
-static struct arena names;
+static struct arena kept;
 
 static const char standard_message[] =
     "From: Coyote <coyote@desert.example.org>\n"
@@ -509,7 +509,7 @@ static char *
 dup_str(struct str s)
 {
 	/* freed all at once: a run of the tests is short */
-	return (char *)(uintptr_t)arena_copy(&names, str_mem(s.p ? s.p : "",
+	return (char *)(uintptr_t)arena_copy(&kept, str_mem(s.p ? s.p : "",
 	    s.n)).p;
 }
 
@@ -833,7 +833,7 @@ main(int argc, char **argv)
 		else
 			return 2;
 	}
-	arena_init(&names, 64 * MAX_TEXT);
+	arena_init(&kept, 64 * MAX_TEXT);
 	buf_init(&setup.message, MAX_TEXT);
 	if (i == argc && !only) {
 		glob_t files;
@@ -850,7 +850,7 @@ main(int argc, char **argv)
 	for (; i < argc; i++)
 		run_file(argv[i]);
 	buf_release(&setup.message);
-	arena_release(&names);
+	arena_release(&kept);
 	printf("sieve: %u passed, %u failed\n", passed, failed);
 	return failed > 0;
 }
