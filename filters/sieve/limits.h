@@ -51,11 +51,11 @@
 /* All memory of one run: variables, evaluated strings, parts. */
 #define LIMIT_RUN_ARENA (24u * 1024 * 1024)
 /*
- * Work: one unit is about a byte looked at, and every node costs some. 400
+ * Work: one unit is about a byte looked at, and every node costs some. 200
  * million units take well below one second here. It does not depend on the
  * machine, so the same mail always fares the same.
  */
-#define LIMIT_WORK 400000000ull
+#define LIMIT_WORK 200000000ull
 #define WORK_NODE 32
 /* Header fields that a script may add; a message grows by so much at most. */
 #define LIMIT_ADDED_HEADERS 64

@@ -433,6 +433,13 @@ character(const struct glob *g, size_t pos)
 	return n;
 }
 
+static inline bool
+same_byte(enum comparator c, char a, char b)
+{
+	return a == b || (c == COMPARATOR_CASEMAP &&
+	    ascii_isalpha(a) && ((unsigned char)a ^ (unsigned char)b) == 0x20);
+}
+
 static void
 capture(struct match_captures *c, unsigned at, struct str s)
 {
@@ -465,8 +472,8 @@ piece_fits(struct glob *g, size_t at, size_t pos, unsigned n,
 		}
 		if (p.p[at] == '\\' && at + 1 < p.n)
 			at++;
-		if (pos >= v.n || !comparator_equal(g->comparator,
-		    str_sub(p, at, 1), str_sub(v, pos, 1)))
+		if (pos >= v.n || !same_byte(g->comparator, p.p[at],
+		    v.p[pos]))
 			return false;
 		at++;
 		pos++;
