@@ -225,6 +225,11 @@ integration: test-deps
 man-lint:
 	$(Q)tests/man
 
+# Load with reloads, restarts and kills, for as long as 10,000 messages take.
+soak-lmtp: test-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VBOX_SOAK=10000 VBOX_BUILD=$(B) tests/pytest tests/lmtp/test_load.py -s
+
 check: test-deps
 	$(Q)MAKE="$(MAKE)" tests/check
 
@@ -281,6 +286,6 @@ clean:
 	rm -rf build
 
 .PHONY: bench-directory
-.PHONY: all unit bench-sieve fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
+.PHONY: all unit bench-sieve soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

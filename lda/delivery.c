@@ -14,6 +14,7 @@
 #include "store/base/clock.h"
 #include "store/base/mem.h"
 #include "store/mailbox.h"
+#include "store/mailbox_find.h"
 
 /* Plan of one recipient: paths, headers, addresses of its targets. */
 #define DELIVERY_ARENA (256u * 1024 * 1024)
@@ -341,6 +342,26 @@ delivery_commit(struct delivery *d, struct verdict *v)
 		forget_notes(d);
 	effects_run(d->agent, d->parcel, d->who, &d->plan);
 	return verdict_ok(v, "stored");
+}
+
+int
+delivery_find(const struct delivery *d, pid_t pid, time_t since,
+    const char *id, struct verdict *v)
+{
+	char mark[64];
+	int n, r = 0;
+
+	/* As trace_add writes it. */
+	n = snprintf(mark, sizeof(mark), "\n\tid %s\n", id);
+	if (n < 0 || (size_t)n >= sizeof(mark))
+		return 0;
+	for (size_t i = 0; i < d->plan.copy_count; i++) {
+		r = mailbox_find(&d->plan.copies[i].spec, pid, since,
+		    str_mem(mark, (size_t)n), v);
+		if (r != 1)
+			return r;
+	}
+	return r;
 }
 
 void

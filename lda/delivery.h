@@ -79,6 +79,14 @@ int delivery_run(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *addressee, struct delivery **d_r,
     struct verdict *v);
 
+/*
+ * Did another process, before it died, put every copy of this message where
+ * this one would go? `id` is that of its delivery. 1 yes, 0 no or not all, -1
+ * could not look. For the retry journal.
+ */
+int delivery_find(const struct delivery *d, pid_t pid, time_t since,
+    const char *id, struct verdict *v);
+
 /* For the log: where it went ("mbox:/path", "maildir:/path", "forward:a@b",
  * divided by commas), what the copies take, what was repaired on the way. */
 struct str delivery_boxes(const struct delivery *d);

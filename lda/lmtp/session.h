@@ -9,6 +9,7 @@
 #include "lda/lmtp/wire.h"
 #include "lda/report.h"
 #include "lda/server/board.h"
+#include "store/retry.h"
 
 enum session_order {
 	SESSION_GO_ON,
@@ -22,6 +23,7 @@ enum session_trust { SESSION_STRANGER, SESSION_TRUSTED };
 /* What is the same for all connections of a process. */
 struct session_site {
 	const struct agent *agent;
+	struct retry *retry;	/* NULL: no retry journal */
 	struct board *board;	/* NULL: alone */
 	unsigned slot;
 	enum session_order (*order)(void);	/* NULL: always go on */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lda/metrics.h"
 #include "lda/report.h"
 #include "store/base/clock.h"
 #include "store/base/mem.h"
@@ -29,6 +30,8 @@ struct transaction_rcpt {
 	int64_t began_ms, deadline_ms;
 	bool waiting;			/* counted on the board */
 	bool done;
+	bool noted;			/* in the retry journal */
+	struct retry_key retry_key;
 };
 
 void
@@ -68,6 +71,7 @@ transaction_reset(struct transaction *t)
 	t->parcel = (struct parcel){ .spool = NULL };
 	spool_reset(&t->spool);
 	t->crlf.held = false;
+	t->digested = false;
 	verdict_ok(&t->spool_verdict, "nothing yet");
 	arena_reset(&t->arena);
 }
@@ -239,9 +243,96 @@ finish_spool(struct transaction *t, struct verdict *v)
 	return parcel_init(&t->parcel, &t->spool, &t->envelope, v);
 }
 
+/* --- the retry journal ------------------------------------------------------- */
+
+/* How often the same recipient stands before this one. */
+static uint64_t
+times_before(const struct transaction *t, const struct transaction_rcpt *r)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < t->count && t->rcpts[i] != r; i++)
+		n += str_eq(t->rcpts[i]->resolution.local, r->resolution.local) &&
+		    str_eq(t->rcpts[i]->resolution.domain, r->resolution.domain);
+	return n;
+}
+
+/* The process before us died over this message. Is it stored? */
+static bool
+was_stored(const struct transaction *t, struct transaction_rcpt *r,
+    const struct retry_entry *past)
+{
+	struct verdict v = VERDICT_INIT;
+
+	if (delivery_find(r->delivery, past->pid, past->when, past->id, &v) != 1)
+		return false;
+	retry_done(t->site->retry, &r->retry_key);
+	return true;
+}
+
+enum past {
+	PAST_NONE,	/* deliver; noted where there is a journal */
+	PAST_KNOWN,	/* was delivered: the verdict says so */
+	PAST_AT_WORK,	/* somebody does it just now: V_BOX_BUSY */
+};
+
+/* Notes that this recipient's delivery begins, unless it ended before. */
+static enum past
+look_back(struct transaction *t, struct transaction_rcpt *r)
+{
+	const struct settings *s = config_domain(t->site->agent->config,
+	    r->resolution.domain);
+	struct retry_entry past;
+
+	if (!t->site->retry || !s->retry_journal || r->noted)
+		return PAST_NONE;
+	if (!t->digested && retry_digest(t->site->retry, &t->spool.source,
+	    &t->digest) < 0)
+		return PAST_NONE;
+	t->digested = true;
+	r->retry_key = retry_key(t->site->retry, &t->digest,
+	    t->envelope.sender, r->resolution.local, r->resolution.domain,
+	    times_before(t, r));
+	switch (retry_begin(t->site->retry, &r->retry_key, s->retry_journal,
+	    t->parcel.id, &past)) {
+	case RETRY_NEW:
+		break;
+	case RETRY_UNSURE:
+		if (!was_stored(t, r, &past))
+			break;
+		/* fall through */
+	case RETRY_KNOWN:
+		metrics_add(METRIC_RETRIES_KNOWN, 1);
+		verdict_ok(&r->verdict, "known as %s, sent again after a lost "
+		    "reply", past.id);
+		return PAST_KNOWN;
+	case RETRY_AT_WORK:
+		verdict_set(&r->verdict, V_BOX_BUSY,
+		    "process %d delivers this message now", (int)past.pid);
+		return PAST_AT_WORK;
+	}
+	r->noted = true;
+	return PAST_NONE;
+}
+
+static void
+note_end(struct transaction *t, struct transaction_rcpt *r)
+{
+	if (!r->noted)
+		return;
+	r->noted = false;
+	if (r->verdict.why == V_OK)
+		retry_done(t->site->retry, &r->retry_key);
+	else
+		retry_undo(t->site->retry, &r->retry_key);
+}
+
+/* --- one recipient -------------------------------------------------------------- */
+
 static void
 conclude(struct transaction *t, struct transaction_rcpt *r)
 {
+	note_end(t, r);
 	if (r->verdict.why == V_OK)
 		verdict_say(&r->verdict, "OK %s", t->parcel.id);
 	report(t, r);
@@ -294,10 +385,20 @@ try(struct transaction *t, struct transaction_rcpt *r)
 {
 	if (t->site->board)
 		r->bell = board_bell(t->site->board, r->key);
-	if (delivery_prepare(r->delivery, 0, &r->verdict) == 0)
-		(void)delivery_commit(r->delivery, &r->verdict);
-	else if (r->verdict.why == V_BOX_BUSY && may_wait(t, r))
-		return false;
+	switch (look_back(t, r)) {
+	case PAST_KNOWN:
+		break;
+	case PAST_AT_WORK:
+		if (may_wait(t, r))
+			return false;
+		break;
+	case PAST_NONE:
+		if (delivery_prepare(r->delivery, 0, &r->verdict) == 0)
+			(void)delivery_commit(r->delivery, &r->verdict);
+		else if (r->verdict.why == V_BOX_BUSY && may_wait(t, r))
+			return false;
+		break;
+	}
 	conclude(t, r);
 	return true;
 }

@@ -33,6 +33,8 @@ struct transaction {
 	struct crlf crlf;
 	struct verdict spool_verdict;	/* V_OK while all is kept */
 	struct parcel parcel;
+	struct retry_key digest;	/* of the message, with a journal */
+	bool digested;
 	int64_t began_ms;
 };
 

@@ -21,6 +21,8 @@
 #include "lda/server/peers.h"
 #include "lda/server/sandbox.h"
 #include "lda/server/submitter.h"
+#include "store/base/file.h"
+#include "store/retry.h"
 
 /* A worker that had nothing to do for so long looks whether it is needed. */
 #define IDLE_MS 10000
@@ -32,6 +34,7 @@ struct worker {
 	struct service *service;
 	unsigned slot;
 	struct directory *directory;
+	struct retry *retry;
 	struct resolver resolver;
 	struct agent agent;
 	struct session_site site;
@@ -239,6 +242,34 @@ warm_up(struct worker *w)
 	(void)charset_preload();
 }
 
+static bool
+wants_journal(const struct config *c)
+{
+	bool yes = c->global.retry_journal != 0;
+
+	for (size_t i = 0; i < c->section_count; i++)
+		yes = yes || c->sections[i].settings.retry_journal != 0;
+	return yes;
+}
+
+/* Without the journal mail is delivered as if it were off. */
+static void
+open_journal(struct worker *w)
+{
+	struct verdict v = VERDICT_INIT;
+	int dir;
+
+	if (!wants_journal(&w->service->config))
+		return;
+	dir = file_open_root(w->service->config.global.state_dir);
+	if (dir < 0)
+		verdict_errno(&v, errno, "%s",
+		    w->service->config.global.state_dir);
+	if (dir < 0 || retry_open(dir, &w->retry, &v) < 0)
+		log_say(SET_LOG_WARNING, "no retry journal: %s", v.detail);
+	file_close(&dir);
+}
+
 static int
 prepare(struct worker *w, struct service *s, struct verdict *v)
 {
@@ -255,6 +286,8 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 	w->site = (struct session_site){ .agent = &w->agent,
 	    .board = s->board, .slot = w->slot, .order = present_order,
 	    .done = done };
+	open_journal(w);
+	w->site.retry = w->retry;
 	warm_up(w);
 	log_connect();
 	if (s->submitter >= 0)
