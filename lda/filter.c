@@ -365,7 +365,7 @@ run_warm(const struct filter_how *how, struct engine_job *job,
 	 * anew, once; one that dies over this message is its fault. */
 	for (int i = 0; i < 2; i++) {
 		if (!warm.pid) {
-			warm.fd = make(how, &(struct purpose){ NULL },
+			warm.fd = make(how, &(struct purpose){ .job = NULL },
 			    &warm.pid, v);
 			if (warm.fd < 0) {
 				warm.pid = 0;
