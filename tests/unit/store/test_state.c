@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -547,6 +548,37 @@ a_mark_outlives_its_process(void **state)
 	assert_int_equal(seen(STATE_REDIRECT, "k"), STATE_YES);
 }
 
+/* No space: told, nothing broken, and later it works. */
+static void
+a_full_disk_is_told(void **state)
+{
+	struct state_mark m = { STATE_REDIRECT, STR("k"), 60 };
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mark(STATE_REDIRECT, "before", 60, STATE_SYNC), 0);
+	pid = fork();
+	if (pid == 0) {
+		/* EFBIG where the disk would say ENOSPC */
+		struct rlimit none = { 0, RLIM_INFINITY };
+		struct verdict v = VERDICT_INIT;
+		struct state *s = state_open(root, BOX);
+		int r;
+
+		(void)signal(SIGXFSZ, SIG_IGN);
+		(void)setrlimit(RLIMIT_FSIZE, &none);
+		r = state_mark(s, &m, 1, STATE_SYNC, &v);
+		_exit(r == -1 && v.why != V_OK && !state_repaired(s) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(seen(STATE_REDIRECT, "before"), STATE_YES);
+	assert_int_equal(seen(STATE_REDIRECT, "k"), STATE_NO);
+	assert_int_equal(mark(STATE_REDIRECT, "k", 60, STATE_SYNC), 0);
+	assert_int_equal(seen(STATE_REDIRECT, "k"), STATE_YES);
+}
+
 static void
 message_names(void **state)
 {
@@ -605,6 +637,7 @@ main(void)
 		CASE(expired_marks_are_swept),
 		CASE(a_full_file_makes_room),
 		CASE(a_mark_outlives_its_process),
+		CASE(a_full_disk_is_told),
 		CASE(message_names),
 	};
 
