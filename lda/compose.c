@@ -141,14 +141,19 @@ compose_vacation(const struct compose *c, const struct engine_action *a,
 
 /* --- reject ---------------------------------------------------------------------- */
 
-/* One line of message/disposition-notification: ASCII, one line. */
+/* An address in message/disposition-notification: one line, with its type. */
 static void
-add_report_line(struct buf *out, const char *name, const char *type,
-    struct str value)
+add_report_line(struct buf *out, const char *name, struct str value)
 {
+	static const struct str typed = { "rfc822;", 7 };
+
 	buf_addz(out, name);
 	buf_addz(out, ": ");
-	buf_addz(out, type);
+	/* RFC 6533 section 4 for an address that is not ASCII */
+	if (letter_shape(value) & LETTER_8BIT)
+		buf_addz(out, "utf-8; ");
+	else if (!str_casestarts(value, typed))
+		buf_addz(out, "rfc822; ");
 	value = str_sub(value, 0, LETTER_LINE_MAX - 100);
 	for (size_t i = 0; i < value.n; i++)
 		buf_addc(out, ascii_iscntrl(value.p[i]) ? ' ' : value.p[i]);
@@ -181,8 +186,6 @@ static void
 add_disposition(struct buf *out, const struct compose *c,
     const struct compose_refused *r)
 {
-	struct str typed = STR("rfc822;");
-
 	buf_addz(out, "Content-Type: message/disposition-notification\n\n");
 	buf_addz(out, "Reporting-UA: ");
 	for (size_t i = 0; i < c->hostname.n; i++)
@@ -191,10 +194,8 @@ add_disposition(struct buf *out, const struct compose *c,
 			buf_addc(out, c->hostname.p[i]);
 	buf_addz(out, "; vbox-lda\n");
 	if (r->original.n)
-		add_report_line(out, "Original-Recipient",
-		    str_casestarts(r->original, typed) ? "" : "rfc822; ",
-		    r->original);
-	add_report_line(out, "Final-Recipient", "rfc822; ", r->recipient);
+		add_report_line(out, "Original-Recipient", r->original);
+	add_report_line(out, "Final-Recipient", r->recipient);
 	letter_ids(out, "Original-Message-ID", r->message_id);
 	buf_addz(out, "Disposition: "
 	    "automatic-action/MDN-sent-automatically; deleted\n");
@@ -204,7 +205,9 @@ int
 compose_reject(const struct compose *c, const struct compose_refused *r,
     struct buf *out)
 {
-	const struct str texts[] = { r->reason, r->header };
+	const struct str texts[] = { r->reason, r->header, r->recipient,
+	    r->original };
+	unsigned eight_bit = 0;
 	char boundary[LETTER_BOUNDARY];
 	struct buf subject, text;
 
@@ -230,7 +233,13 @@ compose_reject(const struct compose *c, const struct compose_refused *r,
 	    "MIME-Version: 1.0\n"
 	    "Content-Type: multipart/report;\n"
 	    " report-type=disposition-notification;\n");
-	buf_addf(out, " boundary=\"%s\"\n\n", boundary);
+	buf_addf(out, " boundary=\"%s\"\n", boundary);
+	/* What a part has, the whole has to say (RFC 2045 section 6.4). */
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		eight_bit |= letter_shape(texts[i]) & LETTER_8BIT;
+	if (eight_bit)
+		buf_addz(out, "Content-Transfer-Encoding: 8bit\n");
+	buf_addc(out, '\n');
 	buf_addf(out, "--%s\n", boundary);
 	letter_text(out, buf_str(&text));
 	buf_addf(out, "\n--%s\n", boundary);

@@ -289,6 +289,7 @@ a_refusal(void **state)
 	check_field("Subject", "Rejected: a");
 	check_field("Auto-Submitted", "auto-replied (rejected)");
 	check_field("In-Reply-To", "<1@s.test>");
+	check_field("Content-Transfer-Encoding", "8bit");
 	assert_true(str_starts(field_value(&header, header_find(&header,
 	    STR("Content-Type"))), STR("multipart/report; "
 	    "report-type=disposition-notification; boundary=\"=_vbox_")));
@@ -308,6 +309,11 @@ a_refusal(void **state)
 	assert_int_equal(compose_reject(&who, &r, &out), 0);
 	check_message();
 	check_in_body("\nOriginal-Recipient: rfc822;f@old.test\n");
+	buf_reset(&out);
+	r.recipient = STR("m\xc3\xbcller@d.test");
+	assert_int_equal(compose_reject(&who, &r, &out), 0);
+	check_message();
+	check_in_body("\nFinal-Recipient: utf-8; m\xc3\xbcller@d.test\n");
 }
 
 static void
