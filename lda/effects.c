@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lda/compose.h"
 #include "lda/log.h"
 #include "lda/place.h"
+#include "lda/srs.h"
+#include "lda/submit.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 
@@ -49,6 +52,167 @@ static void
 complain(const struct running *run, const char *what, const struct verdict *v)
 {
 	log_say(SET_LOG_WARNING, "%s: %s: %s", run->parcel->id, what, v->detail);
+}
+
+/* --- our own messages --------------------------------------------------------- */
+
+static void
+fill_compose(const struct running *run, const struct plan_effect *e,
+    struct compose *c, struct buf *postmaster)
+{
+	buf_addz(postmaster, e->settings->postmaster);
+	if (str_chr(buf_str(postmaster), '@') < 0) {
+		buf_addc(postmaster, '@');
+		buf_adds(postmaster, e->target->account.domain);
+	}
+	*c = (struct compose){ .hostname = str_of(run->agent->hostname),
+	    .postmaster = buf_str(postmaster), .user = e->target->address,
+	    .now = run->parcel->when };
+}
+
+static int
+send_out(const struct settings *s, struct str message, const struct str *to,
+    size_t n, struct verdict *v)
+{
+	struct source src = { .mem = message.p, .fd = -1, .n = message.n };
+	struct submit_job job = {
+		.command = s->submit,
+		.timeout_ms = s->submit_timeout,
+		.to = to,
+		.to_count = n,
+		.message = &src,
+	};
+
+	return submit_run(&job, v);
+}
+
+/* A message of ours into a folder of the user's own. */
+static int
+store_own(const struct running *run, const struct target *t,
+    const struct settings *s, struct str folder, struct str message,
+    struct verdict *v)
+{
+	struct source src = { .mem = message.p, .fd = -1, .n = message.n };
+	struct content c = { .when = run->parcel->when, .message = &src,
+	    .body = message.n };
+	struct mailbox_spec spec;
+	struct arena arena;
+	ptrdiff_t blank = str_find(message, STR("\n\n"));
+	int r = -1;
+
+	if (blank >= 0)
+		c.body = (uint64_t)blank + 2;
+	arena_init(&arena, PLACE_ARENA);
+	if (place_mailbox(s, t, folder, run->agent->hostname, &arena, &spec,
+	    v) == 0)
+		r = mailbox_deliver(&spec, &c, v);
+	arena_release(&arena);
+	return r;
+}
+
+/* --- each effect ------------------------------------------------------------------ */
+
+static void
+vacation(const struct running *run, const struct plan_effect *e)
+{
+	const struct engine_action *a = e->action;
+	struct state_mark mark = { STATE_VACATION, a->key, a->seconds };
+	struct state *state = state_of(e->settings, e->target);
+	struct buf message, postmaster;
+	struct verdict v = VERDICT_INIT;
+	struct compose c;
+
+	buf_init(&message, COMPOSE_MAX);
+	buf_init(&postmaster, ADDRESS_MAX);
+	/* Marked before it is sent: of two deliveries at the same time one
+	 * answers. An answer too few is better than two. */
+	switch (state_claim(state, &mark, STATE_NO_SYNC, &v)) {
+	case STATE_YES:
+		goto out;
+	case STATE_BROKEN:
+		complain(run, "vacation not answered", &v);
+		goto out;
+	case STATE_NO:
+		break;
+	}
+	fill_compose(run, e, &c, &postmaster);
+	if (compose_vacation(&c, a, &message) < 0) {
+		log_say(SET_LOG_WARNING, "%s: vacation answer is too large",
+		    run->parcel->id);
+	} else if (send_out(e->settings, buf_str(&message), &a->address, 1,
+	    &v) < 0) {
+		complain(run, "vacation answer not sent", &v);
+		(void)state_forget(state, &mark, 1, &v); /* the next one may */
+	} else if (a->flags & ENGINE_F_FCC) {
+		if (store_own(run, e->target, e->settings, a->fcc,
+		    buf_str(&message), &v) < 0)
+			complain(run, "vacation answer not filed", &v);
+	}
+out:
+	buf_release(&message);
+	buf_release(&postmaster);
+	state_close(&state);
+}
+
+static void
+notify(const struct running *run, const struct plan_effect *e)
+{
+	const struct engine_action *a = e->action;
+	struct buf message, postmaster;
+	struct verdict v = VERDICT_INIT;
+	struct compose c;
+
+	buf_init(&message, COMPOSE_MAX);
+	buf_init(&postmaster, ADDRESS_MAX);
+	fill_compose(run, e, &c, &postmaster);
+	if (a->n_to == 0 || compose_notify(&c, a, &message) < 0)
+		log_say(SET_LOG_WARNING, "%s: notification cannot be made",
+		    run->parcel->id);
+	else if (send_out(e->settings, buf_str(&message), a->to, a->n_to, &v) < 0)
+		complain(run, "notification not sent", &v);
+	else if ((a->flags & ENGINE_F_FCC) && store_own(run, e->target,
+	    e->settings, a->fcc, buf_str(&message), &v) < 0)
+		complain(run, "notification not filed", &v);
+	buf_release(&message);
+	buf_release(&postmaster);
+}
+
+static void
+reject_by_mail(const struct running *run, const struct plan_effect *e)
+{
+	const struct spool *spool = run->parcel->spool;
+	struct compose_refused r = {
+		.to = run->parcel->envelope->sender,
+		.recipient = e->target->address,
+		.original = run->who->original,
+		.reason = e->action->reason,
+		.message_id = str_of(run->parcel->trace.msgid),
+	};
+	struct buf message, postmaster, header;
+	struct verdict v = VERDICT_INIT;
+	struct compose c;
+	struct str got;
+
+	/* Never to the null sender (RFC 5429 section 2.1.1). */
+	if (!r.to.n)
+		return;
+	buf_init(&message, COMPOSE_MAX);
+	buf_init(&postmaster, ADDRESS_MAX);
+	buf_init(&header, COMPOSE_ORIGINAL_MAX);
+	if (buf_reserve(&header, COMPOSE_ORIGINAL_MAX) == 0 &&
+	    source_read(&spool->source, 0, header.p,
+	    spool->body < COMPOSE_ORIGINAL_MAX ? (size_t)spool->body :
+	    COMPOSE_ORIGINAL_MAX, &got) == 0)
+		r.header = got;
+	fill_compose(run, e, &c, &postmaster);
+	if (compose_reject(&c, &r, &message) < 0)
+		log_say(SET_LOG_WARNING, "%s: refusal cannot be made",
+		    run->parcel->id);
+	else if (send_out(e->settings, buf_str(&message), &r.to, 1, &v) < 0)
+		complain(run, "refusal not sent", &v);
+	buf_release(&message);
+	buf_release(&postmaster);
+	buf_release(&header);
 }
 
 static void
@@ -105,9 +269,46 @@ out:
 	arena_release(&arena);
 }
 
+/* One mail a day says it to the user, at most. */
+static void
+notice(const struct running *run, const struct plan *plan,
+    const struct plan_problem *first)
+{
+	struct state_mark m = { STATE_NOTICE, STR("sieve"), NOTICE_SECONDS };
+	struct plan_effect e = { .target = first->target,
+	    .settings = first->settings };
+	struct state *state = state_of(first->settings, first->target);
+	struct buf message, postmaster;
+	struct verdict v = VERDICT_INIT;
+	struct engine_errors errors;
+	struct compose c;
+
+	buf_init(&message, COMPOSE_MAX);
+	buf_init(&postmaster, ADDRESS_MAX);
+	engine_errors_init(&errors);
+	if (state_claim(state, &m, STATE_NO_SYNC, &v) != STATE_NO)
+		goto out;
+	for (size_t i = 0; i < plan->problem_count; i++)
+		if (plan->problems[i].target == first->target)
+			engine_errors_add(&errors, STR(""), 0, 0, "%.*s",
+			    STR_ARG(plan->problems[i].text));
+	fill_compose(run, &e, &c, &postmaster);
+	if (compose_script_notice(&c, &errors, &message) < 0 ||
+	    store_own(run, first->target, first->settings, STR(""),
+	    buf_str(&message), &v) < 0)
+		complain(run, "notice of a broken script not stored", &v);
+out:
+	engine_errors_release(&errors);
+	buf_release(&message);
+	buf_release(&postmaster);
+	state_close(&state);
+}
+
 static void
 tell_problems(const struct running *run, const struct plan *plan)
 {
+	const struct target *told = NULL;
+
 	for (size_t i = 0; i < plan->problem_count; i++) {
 		const struct plan_problem *p = &plan->problems[i];
 
@@ -115,6 +316,9 @@ tell_problems(const struct running *run, const struct plan *plan)
 		    run->parcel->id, STR_ARG(p->target->address),
 		    STR_ARG(p->text));
 		user_log(run, p);
+		if (p->target != told)
+			notice(run, plan, p);
+		told = p->target;
 	}
 }
 
@@ -128,6 +332,16 @@ effects_run(const struct agent *agent, const struct parcel *parcel,
 		const struct plan_effect *e = &plan->effects[i];
 
 		switch (e->action->kind) {
+		case ENGINE_VACATION:
+			vacation(&run, e);
+			break;
+		case ENGINE_NOTIFY:
+			notify(&run, e);
+			break;
+		case ENGINE_REJECT:
+		case ENGINE_EREJECT:
+			reject_by_mail(&run, e);
+			break;
 		case ENGINE_MARK:
 			mark(&run, e);
 			break;
@@ -142,8 +356,26 @@ int
 effects_sender(const struct settings *s, const struct parcel *parcel,
     struct buf *out, struct verdict *v)
 {
-	(void)s;
-	(void)v;
+	struct str sender = parcel->envelope->sender;
+	struct srs *srs = NULL;
+	enum srs_answer answer;
+
 	buf_reset(out);
-	return buf_adds(out, parcel->envelope->sender);
+	if (!s->srs_domain[0] || !sender.n)
+		return buf_adds(out, sender);
+	if (srs_open(s->srs_secret_file, &srs, v) < 0)
+		return -1;
+	answer = srs_forward(srs, sender, str_of(s->srs_domain), parcel->when,
+	    out, v);
+	srs_close(&srs);
+	switch (answer) {
+	case SRS_DONE:
+		return 0;
+	case SRS_NOT_OURS:
+		buf_reset(out);
+		return buf_adds(out, sender);
+	case SRS_REFUSED:
+		break;
+	}
+	return -1;
 }
