@@ -1,0 +1,540 @@
+#include "store/maildirsize.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/base/clock.h"
+#include "store/base/file.h"
+#include "store/base/num.h"
+
+#define NAME "maildirsize"
+/* Each line has at least this many bytes, so that appends over NFS do not
+ * tear. */
+#define LINE_LEAST 14
+#define LINE_MOST 64
+#define NAME_MOST 64
+/* How often a count begins again because somebody moved mail meanwhile. */
+#define TRIES 4
+
+/* --- the text ---------------------------------------------------------------- */
+
+/* "10000000S,1000C"; limits of kinds that we do not know are let pass. */
+static bool
+same_limits(struct str line, const struct maildirsize_limits *want)
+{
+	struct maildirsize_limits have = { 0, 0 };
+	struct str part;
+	uint64_t n;
+
+	while (str_split(&line, ',', &part)) {
+		if (part.n < 2 || num_u64(str_sub(part, 0, part.n - 1),
+		    INT64_MAX, &n) < 0)
+			continue;
+		if (part.p[part.n - 1] == 'S')
+			have.bytes = n;
+		else if (part.p[part.n - 1] == 'C')
+			have.messages = n;
+	}
+	return have.bytes == want->bytes && have.messages == want->messages;
+}
+
+static int
+signed_number(struct str s, int64_t *n_r)
+{
+	bool minus = s.n && s.p[0] == '-';
+	uint64_t n;
+
+	if (num_u64(str_sub(s, minus, s.n), INT64_MAX, &n) < 0)
+		return -1;
+	*n_r = minus ? -(int64_t)n : (int64_t)n;
+	return 0;
+}
+
+/* "    20500 12" */
+static int
+parse_line(struct str line, int64_t *bytes_r, int64_t *messages_r)
+{
+	struct str first, second;
+	ptrdiff_t blank;
+
+	line = str_trim(line);
+	blank = str_chr(line, ' ');
+	if (blank < 0)
+		return -1;
+	first = str_sub(line, 0, (size_t)blank);
+	second = str_trim(str_sub(line, (size_t)blank, line.n));
+	if (signed_number(first, bytes_r) < 0 ||
+	    signed_number(second, messages_r) < 0)
+		return -1;
+	return 0;
+}
+
+/* False: not to be believed. */
+static bool
+parse(struct str text, const struct maildirsize_limits *limits,
+    struct maildirsize *m)
+{
+	int64_t bytes = 0, messages = 0, b, n;
+	struct str line;
+
+	/* A line that is being written, or a file that a crash cut. */
+	if (text.n == 0 || text.p[text.n - 1] != '\n')
+		return false;
+	text.n--;
+	(void)str_split(&text, '\n', &line);	/* one at least */
+	if (!same_limits(line, limits))
+		return false;
+	while (text.p && str_split(&text, '\n', &line))
+		if (parse_line(line, &b, &n) < 0 ||
+		    __builtin_add_overflow(bytes, b, &bytes) ||
+		    __builtin_add_overflow(messages, n, &messages))
+			return false;
+	if (bytes < 0 || messages < 0)
+		return false;
+	m->bytes = (uint64_t)bytes;
+	m->messages = (uint64_t)messages;
+	return true;
+}
+
+static void
+add_limits(struct buf *out, const struct maildirsize_limits *l)
+{
+	if (l->bytes || !l->messages)
+		buf_addf(out, "%lluS", (unsigned long long)l->bytes);
+	if (l->messages)
+		buf_addf(out, "%s%lluC", l->bytes ? "," : "",
+		    (unsigned long long)l->messages);
+	buf_addc(out, '\n');
+}
+
+static void
+add_line(struct buf *out, int64_t bytes, int64_t messages)
+{
+	char number[LINE_MOST];
+	int n = snprintf(number, sizeof(number), "%lld", (long long)messages);
+	int wide = LINE_LEAST - 2 - n;
+
+	buf_addf(out, "%*lld %s\n", wide > 1 ? wide : 1, (long long)bytes,
+	    number);
+}
+
+/* --- the file ---------------------------------------------------------------- */
+
+static int
+open_file(int dir, int flags)
+{
+	return file_open_beneath(dir, NAME, flags, 0);
+}
+
+static void
+identify(const struct stat *st, struct maildirsize *m)
+{
+	m->dev = st->st_dev;
+	m->ino = st->st_ino;
+	m->size = st->st_size;
+	m->changed = st->st_mtim;
+}
+
+int
+maildirsize_read(int dir, const struct maildirsize_limits *limits,
+    struct maildirsize *m_r, struct verdict *v)
+{
+	char text[MAILDIRSIZE_MAX + 1];
+	struct maildirsize m = { .bytes = 0 };
+	struct stat st;
+	ssize_t got;
+	int fd = open_file(dir, O_RDONLY);
+
+	if (fd < 0) {
+		if (errno == ENOENT || errno == ELOOP || errno == ENXIO)
+			return 0;
+		return verdict_errno(v, errno, "open maildirsize");
+	}
+	if (fstat(fd, &st) < 0) {
+		verdict_errno(v, errno, "fstat maildirsize");
+		file_close(&fd);
+		return -1;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		file_close(&fd);
+		return 0;
+	}
+	got = file_pread_full(fd, text, sizeof(text), 0);
+	if (got < 0)
+		verdict_errno(v, errno, "read maildirsize");
+	file_close(&fd);
+	if (got < 0)
+		return -1;
+	if (got > MAILDIRSIZE_MAX || !parse(str_mem(text, (size_t)got), limits,
+	    &m))
+		return 0;
+	identify(&st, &m);
+	m.size = got;
+	*m_r = m;
+	return 1;
+}
+
+int
+maildirsize_add(int dir, const struct maildirsize *m, int64_t bytes,
+    int64_t messages, struct verdict *v)
+{
+	struct buf line;
+	struct stat st;
+	ssize_t done;
+	int r = -1, fd = open_file(dir, O_WRONLY | O_APPEND);
+
+	buf_init(&line, LINE_MOST);
+	if (fd < 0) {
+		r = errno == ENOENT ? 0 :
+		    verdict_errno(v, errno, "open maildirsize");
+		goto out;
+	}
+	if (fstat(fd, &st) < 0) {
+		verdict_errno(v, errno, "fstat maildirsize");
+		goto out;
+	}
+	if (st.st_dev != m->dev || st.st_ino != m->ino) {
+		r = 0;
+		goto out;
+	}
+	add_line(&line, bytes, messages);
+	/* One write, or it is not done: half a line is told by its missing
+	 * end, and the file is counted anew. */
+	do {
+		done = write(fd, line.p, line.n);
+	} while (done < 0 && errno == EINTR);
+	if (done != (ssize_t)line.n)
+		verdict_errno(v, done < 0 ? errno : ENOSPC,
+		    "write maildirsize");
+	else
+		r = 1;
+out:
+	file_close(&fd);
+	buf_release(&line);
+	return r;
+}
+
+/* --- counting ---------------------------------------------------------------- */
+
+struct count {
+	uint64_t bytes, messages;
+};
+
+/* The number behind ",S=" of a message's name. */
+static bool
+size_in_name(const char *name, uint64_t *size_r)
+{
+	const char *at = strstr(name, ",S=");
+	size_t n = 0;
+
+	if (!at)
+		return false;
+	at += 3;
+	while (ascii_isdigit(at[n]))
+		n++;
+	if (at[n] != '\0' && at[n] != ',' && at[n] != ':')
+		return false;
+	return num_u64(str_mem(at, n), INT64_MAX, size_r) == 0;
+}
+
+/* All messages of a directory `cur` or `new`. */
+static int
+count_messages(int dir, struct count *c, struct verdict *v)
+{
+	int r = -1, fd = file_open_beneath(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	struct stat st;
+	uint64_t size;
+
+	if (!d) {
+		verdict_errno(v, errno, "open directory of a Maildir");
+		file_close(&fd);
+		return -1;
+	}
+	for (;;) {
+		errno = 0;
+		e = readdir(d);
+		if (!e)
+			break;
+		if (e->d_name[0] == '.' || e->d_type == DT_DIR)
+			continue;
+		if (!size_in_name(e->d_name, &size)) {
+			if (fstatat(dirfd(d), e->d_name, &st,
+			    AT_SYMLINK_NOFOLLOW) < 0)
+				continue;	/* moved or removed just now */
+			if (!S_ISREG(st.st_mode))
+				continue;
+			size = (uint64_t)st.st_size;
+		}
+		c->bytes += size;
+		c->messages++;
+	}
+	if (errno != 0)
+		verdict_errno(v, errno, "read directory of a Maildir");
+	else
+		r = 0;
+	(void)closedir(d);
+	return r;
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* One folder. A message that moves from new to cur between two looks would
+ * count twice or never: then we look again. */
+static int
+count_folder(int dir, struct count *sum, struct verdict *v)
+{
+	static const char *const subs[] = { "new", "cur" };
+	struct stat before[2], after;
+	int fd[2] = { -1, -1 }, r = -1;
+	bool moved = true;
+	struct count c = { 0, 0 };
+
+	for (int i = 0; i < 2; i++) {
+		fd[i] = file_open_beneath(dir, subs[i], O_RDONLY | O_DIRECTORY, 0);
+		/* A directory without them is no folder. */
+		if (fd[i] < 0 && errno != ENOENT && errno != ENOTDIR &&
+		    errno != ELOOP) {
+			verdict_errno(v, errno, "open %s of a Maildir", subs[i]);
+			goto out;
+		}
+	}
+	for (int i = 0; i < TRIES && moved; i++) {
+		c = (struct count){ 0, 0 };
+		for (int k = 0; k < 2; k++)
+			if (fd[k] >= 0 && fstat(fd[k], &before[k]) < 0) {
+				verdict_errno(v, errno, "fstat");
+				goto out;
+			}
+		moved = false;
+		for (int k = 0; k < 2; k++)
+			if (fd[k] >= 0 && count_messages(fd[k], &c, v) < 0)
+				goto out;
+		for (int k = 0; k < 2; k++)
+			if (fd[k] >= 0 && (fstat(fd[k], &after) < 0 ||
+			    !same_time(&before[k].st_mtim, &after.st_mtim)))
+				moved = true;
+	}
+	sum->bytes += c.bytes;
+	sum->messages += c.messages;
+	r = 0;
+out:
+	file_close(&fd[0]);
+	file_close(&fd[1]);
+	return r;
+}
+
+static bool
+exempt(const struct maildirsize_how *how, const char *name)
+{
+	for (size_t i = 0; i < how->exempt_count; i++)
+		if (strcmp(how->exempt[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Calls `each` for the Maildir itself and its folders that count. */
+static int
+each_folder(int dir, const struct maildirsize_how *how,
+    int (*each)(void *arg, int folder, struct verdict *v), void *arg,
+    struct verdict *v)
+{
+	int r = -1, fd = file_open_beneath(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d) {
+		verdict_errno(v, errno, "open Maildir");
+		file_close(&fd);
+		return -1;
+	}
+	if (each(arg, dir, v) < 0)
+		goto out;
+	for (;;) {
+		int folder;
+
+		errno = 0;
+		e = readdir(d);
+		if (!e)
+			break;
+		if (e->d_name[0] != '.' || strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0 || (e->d_type != DT_DIR &&
+		    e->d_type != DT_UNKNOWN) || (how && exempt(how, e->d_name)))
+			continue;
+		folder = file_open_beneath(dir, e->d_name,
+		    O_RDONLY | O_DIRECTORY, 0);
+		if (folder < 0)
+			continue;	/* removed just now, or no directory */
+		if (each(arg, folder, v) < 0) {
+			file_close(&folder);
+			goto out;
+		}
+		file_close(&folder);
+	}
+	if (errno != 0)
+		verdict_errno(v, errno, "read Maildir");
+	else
+		r = 0;
+out:
+	(void)closedir(d);
+	return r;
+}
+
+static int
+count_one(void *arg, int folder, struct verdict *v)
+{
+	return count_folder(folder, arg, v);
+}
+
+int
+maildirsize_scan(int dir, const struct maildirsize_how *how,
+    uint64_t *bytes_r, uint64_t *messages_r, struct verdict *v)
+{
+	struct count c = { 0, 0 };
+
+	if (each_folder(dir, how, count_one, &c, v) < 0)
+		return -1;
+	*bytes_r = c.bytes;
+	*messages_r = c.messages;
+	return 0;
+}
+
+/* Where the file stands while we count. */
+static void
+mark_of(int dir, struct stat *st)
+{
+	if (fstatat(dir, NAME, st, AT_SYMLINK_NOFOLLOW) < 0)
+		*st = (struct stat){ .st_size = -1 };
+}
+
+static int
+replace(int dir, const struct maildirsize_how *how, const struct count *c,
+    struct maildirsize *m, struct verdict *v)
+{
+	char name[NAME_MOST];
+	struct buf text;
+	struct stat st;
+	int fd = -1, r = -1;
+
+	buf_init(&text, MAILDIRSIZE_MAX);
+	add_limits(&text, &how->limits);
+	add_line(&text, (int64_t)c->bytes, (int64_t)c->messages);
+	(void)snprintf(name, sizeof(name), "tmp/%lld.P%d.vbox-%s",
+	    (long long)clock_now_us(), (int)getpid(), NAME); /* fits */
+	fd = file_open_beneath(dir, name, O_WRONLY | O_CREAT | O_EXCL,
+	    how->file_mode);
+	if (fd < 0) {
+		verdict_errno(v, errno, "create maildirsize in tmp");
+		goto out;
+	}
+	if (fchmod(fd, how->file_mode) < 0 ||
+	    file_write_all(fd, text.p, text.n) < 0 || fstat(fd, &st) < 0 ||
+	    renameat(dir, name, dir, NAME) < 0) {
+		verdict_errno(v, errno, "write maildirsize");
+		(void)unlinkat(dir, name, 0); /* readers clean tmp, too */
+		goto out;
+	}
+	identify(&st, m);
+	m->bytes = c->bytes;
+	m->messages = c->messages;
+	r = 0;
+out:
+	file_close(&fd);
+	buf_release(&text);
+	return r;
+}
+
+int
+maildirsize_count(int dir, const struct maildirsize_how *how,
+    struct maildirsize *m_r, struct verdict *v)
+{
+	struct maildirsize m = { .bytes = 0 };
+	struct stat before, after;
+	struct count c = { 0, 0 };
+
+	/* A line that comes while we count may tell of mail that we have seen
+	 * or not seen. */
+	for (int i = 0; i < TRIES; i++) {
+		mark_of(dir, &before);
+		if (maildirsize_scan(dir, how, &c.bytes, &c.messages, v) < 0)
+			return -1;
+		mark_of(dir, &after);
+		if (before.st_ino == after.st_ino &&
+		    before.st_size == after.st_size)
+			break;
+	}
+	if (replace(dir, how, &c, &m, v) < 0)
+		return -1;
+	*m_r = m;
+	return 0;
+}
+
+/* --- doubts ------------------------------------------------------------------- */
+
+struct changes {
+	const struct timespec *counted, *added;
+	bool seen;
+};
+
+static bool
+later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec ||
+	    (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+static int
+look_for_changes(void *arg, int folder, struct verdict *v)
+{
+	struct changes *c = arg;
+	struct stat st;
+
+	(void)v;
+	if (fstatat(folder, "cur", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    later(&st.st_mtim, c->counted))
+		c->seen = true;
+	if (fstatat(folder, "new", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    later(&st.st_mtim, c->added))
+		c->seen = true;
+	return c->seen ? -1 : 0;
+}
+
+/* Made when it was counted last: its birth. */
+static bool
+born(int dir, struct timespec *t_r)
+{
+	struct statx x;
+
+	if (statx(dir, NAME, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &x) < 0 ||
+	    !(x.stx_mask & STATX_BTIME))
+		return false;
+	*t_r = (struct timespec){ .tv_sec = x.stx_btime.tv_sec,
+	    .tv_nsec = x.stx_btime.tv_nsec };
+	return true;
+}
+
+bool
+maildirsize_doubtful(int dir, const struct maildirsize *m)
+{
+	struct timespec counted;
+	struct changes c = { &counted, &m->changed, false };
+	struct verdict ignored = VERDICT_INIT;
+
+	/* A file system that does not know it: by the last line alone. */
+	if (!born(dir, &counted))
+		counted = m->changed;
+	if (clock_now() - counted.tv_sec > MAILDIRSIZE_OLD_SECONDS)
+		return true;
+	/* -1 means that something was seen, or could not be read. */
+	return each_folder(dir, NULL, look_for_changes, &c, &ignored) < 0;
+}

@@ -1,0 +1,80 @@
+/*
+ * maildirsize: what a Maildir holds, as the programs that share it keep it
+ * (Maildir++, inter7.com and courier-mta.org; the file is also Dovecot's
+ * "maildir" quota back-end's).
+ *
+ *	10000000S,1000C		the limits; another limit: count anew
+ *	       20500 12		bytes and messages, added up line by line
+ *	       -1200 -1
+ *
+ * Everybody who changes the Maildir appends one line with one write. The file
+ * is made anew, in tmp and by rename, when it is missing, not as above,
+ * longer than MAILDIRSIZE_MAX, or adds up to less than nothing.
+ *
+ *	maildirsize_read(dir, &limits, &m, &v)	1: m is filled, 0: count
+ *	maildirsize_count(dir, &how, &m, &v)	from the directories
+ *	maildirsize_add(dir, &m, bytes, messages, &v)
+ */
+#ifndef STORE_MAILDIRSIZE_H
+#define STORE_MAILDIRSIZE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "store/base/verdict.h"
+
+/* A longer file is made anew. */
+#define MAILDIRSIZE_MAX 5120
+/* While the Maildir is over its limit, an older count is not believed. */
+#define MAILDIRSIZE_OLD_SECONDS 900
+
+/* 0: no limit. */
+struct maildirsize_limits {
+	uint64_t bytes, messages;
+};
+
+struct maildirsize {
+	uint64_t bytes, messages;
+	/* of the file, to know it again */
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec changed;	/* the last line */
+};
+
+struct maildirsize_how {
+	struct maildirsize_limits limits;
+	mode_t file_mode;
+	/* Directories such as ".Trash" that do not count. */
+	const char *const *exempt;
+	size_t exempt_count;
+};
+
+/* dir: the Maildir. 1, 0 when it has to be counted, -1 when it cannot be
+ * read. */
+int maildirsize_read(int dir, const struct maildirsize_limits *limits,
+    struct maildirsize *m_r, struct verdict *v);
+/* Counts what is in the directories and makes the file anew. Nothing is
+ * opened or asked about a message whose name has its size (S=). */
+int maildirsize_count(int dir, const struct maildirsize_how *how,
+    struct maildirsize *m_r, struct verdict *v);
+/* The same without writing anything. */
+int maildirsize_scan(int dir, const struct maildirsize_how *how,
+    uint64_t *bytes_r, uint64_t *messages_r, struct verdict *v);
+/*
+ * Adds a line to the file that `m` was read from. 1, 0 when another one has
+ * taken its place since (who made it may have counted what is to be added, or
+ * not: nothing is written), -1 on failure.
+ */
+int maildirsize_add(int dir, const struct maildirsize *m, int64_t bytes,
+    int64_t messages, struct verdict *v);
+/*
+ * Is there a sign that somebody has removed mail without saying so here? For
+ * a Maildir that seems to be full, before anything is refused: `cur` changed
+ * since the count, `new` since the last line, or the count is old.
+ */
+bool maildirsize_doubtful(int dir, const struct maildirsize *m);
+
+#endif
