@@ -1,0 +1,61 @@
+/*
+ * What the mail of one account takes: asked of the disk, or of a file that
+ * tells when it cannot be trusted.
+ *
+ *	Maildir: maildirsize (maildirsize.h)
+ *	mbox: the sizes of INBOX and of the files below the folder directory, as
+ *	      the file system has them now; messages from mbox_count.h
+ */
+#ifndef STORE_QUOTA_USAGE_H
+#define STORE_QUOTA_USAGE_H
+
+#include "store/mailbox.h"
+#include "store/maildirsize.h"
+#include "store/mbox_count.h"
+
+/* Levels of directories with mbox folders. */
+#define QUOTA_LEVELS 16
+
+struct quota_usage {
+	uint64_t bytes, messages;
+};
+
+/* Where an account keeps its mail. Borrowed strings. */
+struct quota_place {
+	enum mailbox_format format;
+	const char *root, *path;	/* the mbox, or the Maildir */
+	const char *folder_root;	/* of mbox folders; NULL: none */
+	const char *folder_path;
+	/* Names on disk of folders that do not count: ".Trash", "Trash". */
+	const char *const *exempt;
+	size_t exempt_count;
+	struct maildirsize_limits limits;	/* as maildirsize tells them */
+	mode_t file_mode;
+	const char *state_root, *counts_path;	/* of mbox_count.h */
+};
+
+/* What was found, and what is needed to add to it. */
+struct quota_found {
+	struct quota_usage usage;
+	struct maildirsize maildirsize;
+	struct mbox_counts counts;	/* mbox with a limit on messages */
+	int dir;			/* the Maildir, or -1 */
+};
+
+enum quota_effort {
+	QUOTA_LOOK,	/* what is known; -1 never stands for "count" */
+	QUOTA_COUNT,	/* from the disk, maildirsize made anew */
+	QUOTA_SCAN,	/* from the disk, nothing written */
+};
+
+void quota_found_init(struct quota_found *f);
+void quota_found_release(struct quota_found *f);
+/* 1, 0 when it has to be counted first (QUOTA_LOOK only), -1 with the verdict.
+ * An account without a mailbox uses nothing. */
+int quota_usage(const struct quota_place *p, enum quota_effort effort,
+    struct quota_found *f, struct verdict *v);
+/* For an account that seems to be full: is a count worth while? */
+bool quota_usage_doubtful(const struct quota_place *p,
+    const struct quota_found *f);
+
+#endif
