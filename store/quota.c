@@ -1,0 +1,642 @@
+#include "store/quota.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/base/clock.h"
+#include "store/base/file.h"
+#include "store/base/mem.h"
+#include "store/quota_domain.h"
+#include "store/quota_ledger.h"
+
+/* How often one delivery counts and asks again. */
+#define ROUNDS 8
+
+struct quota_hold {
+	struct quota_account a;
+	struct ledger_key key;
+	struct ledger *ledger;
+	struct quota_found found;
+	uint64_t bytes, messages;
+	uint64_t id;		/* of the reservation; 0: none */
+	bool counted;		/* what `found` says is from the disk */
+	bool verified;		/* counted because it seemed to be full */
+	bool domain_verified;
+};
+
+/* What became of one try to reserve. */
+enum attempt {
+	ATTEMPT_FAILED,		/* verdict set */
+	ATTEMPT_DONE,
+	ATTEMPT_COUNT,		/* the account, then again */
+	ATTEMPT_COUNT_DOMAIN,
+};
+
+enum answer { ANSWER_FITS, ANSWER_WAIT, ANSWER_FULL };
+
+bool
+quota_wanted(const struct quota_account *a)
+{
+	return a->place.limits.bytes || a->place.limits.messages ||
+	    a->domain_bytes;
+}
+
+/* --- arithmetic ---------------------------------------------------------------- */
+
+static bool
+fits(uint64_t used, uint64_t more, uint64_t limit, uint64_t grace)
+{
+	if (!limit || used + more <= limit)
+		return true;
+	return used < limit && used + more <= limit + grace;
+}
+
+/* `least` is used for certain, `most` if all that is on its way arrives. */
+static enum answer
+ask(uint64_t least, uint64_t most, uint64_t more, uint64_t limit,
+    uint64_t grace)
+{
+	if (fits(most, more, limit, grace))
+		return ANSWER_FITS;
+	return fits(least, more, limit, grace) ? ANSWER_WAIT : ANSWER_FULL;
+}
+
+static unsigned
+percent(uint64_t used, uint64_t limit)
+{
+	return limit ? (unsigned)((unsigned __int128)used * 100 / limit >
+	    100000 ? 100000 : (unsigned __int128)used * 100 / limit) : 0;
+}
+
+/* The limit that is nearest. */
+static void
+tell_share(const struct quota_account *a, const struct quota_usage *u,
+    struct quota_news *news)
+{
+	unsigned bytes = percent(u->bytes, a->place.limits.bytes);
+	unsigned messages = percent(u->messages, a->place.limits.messages);
+
+	news->messages = messages > bytes;
+	news->percent = news->messages ? messages : bytes;
+	news->used = news->messages ? u->messages : u->bytes;
+	news->limit = news->messages ? a->place.limits.messages :
+	    a->place.limits.bytes;
+}
+
+/* The highest warning that a share has reached; 0: none. */
+static unsigned
+level(const struct quota_account *a, unsigned share)
+{
+	unsigned found = 0;
+
+	for (size_t i = 0; i < a->warning_count; i++)
+		if (share >= a->warnings[i])
+			found = (unsigned)a->warnings[i];
+	return found;
+}
+
+/* From here on a refusal is told of, once. */
+static unsigned
+top(const struct quota_account *a)
+{
+	return a->warning_count ?
+	    (unsigned)a->warnings[a->warning_count - 1] : 100;
+}
+
+/* --- entry and total ------------------------------------------------------------- */
+
+/* What an account takes is its part of the total from now on. */
+static int
+set_part(struct quota_hold *h, struct ledger_entry *e, uint64_t bytes,
+    struct verdict *v)
+{
+	struct ledger_head *head = ledger_head(h->ledger);
+	uint64_t rest;
+
+	if (h->a.elsewhere)
+		e->flags |= LEDGER_ELSEWHERE;
+	if (!head->known || e->counted == bytes)
+		return ledger_put(h->ledger, e, v);
+	if (ledger_mark_dirty(h->ledger, v) < 0)
+		return -1;
+	/* A total that is less than its parts is no total. */
+	if (head->total < e->counted)
+		head->known = 0;
+	rest = head->known ? head->total - e->counted : 0;
+	e->counted = bytes;
+	if (ledger_put(h->ledger, e, v) < 0)
+		return -1;
+	head->total = rest + bytes;
+	head->dirty = 0;
+	return ledger_write(h->ledger, v);
+}
+
+/* --- reserving -------------------------------------------------------------------- */
+
+static int
+open_hold(const struct quota_account *a, struct quota_hold **h_r,
+    struct verdict *v)
+{
+	struct quota_hold *h = mem_zalloc(1, sizeof(*h));
+
+	h->a = *a;
+	h->key = ledger_key_of(a->local, a->domain);
+	quota_found_init(&h->found);
+	if (ledger_open(a->state_root, a->ledger_path, &h->ledger, v) < 0) {
+		free(h);
+		return -1;
+	}
+	*h_r = h;
+	return 0;
+}
+
+static void
+close_hold(struct quota_hold **h)
+{
+	quota_found_release(&(*h)->found);
+	ledger_close(&(*h)->ledger);
+	free(*h);
+	*h = NULL;
+}
+
+static int
+busy(struct verdict *v)
+{
+	return verdict_set(v, V_BOX_BUSY,
+	    "quota: other deliveries have to end first");
+}
+
+/* While it is counted, a reservation of nothing keeps others waiting. */
+static enum attempt
+begin_count(struct quota_hold *h, const struct ledger_sum *flying,
+    struct verdict *v)
+{
+	if (flying->count) {
+		busy(v);
+		return ATTEMPT_FAILED;
+	}
+	if (ledger_hold(h->ledger, &h->key, 0, 0, &h->id, v) < 0)
+		return ATTEMPT_FAILED;
+	if (ledger_write(h->ledger, v) < 0) {
+		h->id = 0;
+		return ATTEMPT_FAILED;
+	}
+	return ATTEMPT_COUNT;
+}
+
+static int
+end_count(struct quota_hold *h, struct verdict *v)
+{
+	if (!h->id)
+		return 0;
+	(void)ledger_drop(h->ledger, h->id);
+	if (ledger_write(h->ledger, v) < 0)
+		return -1;
+	h->id = 0;
+	return 0;
+}
+
+static void
+refuse(struct quota_hold *h, struct ledger_entry *e, struct quota_news *news,
+    struct verdict *v)
+{
+	verdict_set(v, V_FULL, "%llu bytes and %llu messages used, limits "
+	    "%llu and %llu, message of %llu bytes",
+	    (unsigned long long)h->found.usage.bytes,
+	    (unsigned long long)h->found.usage.messages,
+	    (unsigned long long)h->a.place.limits.bytes,
+	    (unsigned long long)h->a.place.limits.messages,
+	    (unsigned long long)h->bytes);
+	tell_share(&h->a, &h->found.usage, news);
+	if (!(e->flags & LEDGER_TOLD_FULL) && news->percent >= top(&h->a)) {
+		e->flags |= LEDGER_TOLD_FULL;
+		news->full = true;
+	}
+}
+
+static enum answer
+ask_account(const struct quota_hold *h, const struct ledger_sum *flying)
+{
+	const struct quota_usage *u = &h->found.usage;
+	const struct maildirsize_limits *limits = &h->a.place.limits;
+	/* What lies in an mbox already may be on its way still. maildirsize
+	 * tells of what has arrived only. */
+	bool seen = h->a.place.format == MAILBOX_MBOX;
+	uint64_t bytes = !seen ? u->bytes : u->bytes > flying->bytes ?
+	    u->bytes - flying->bytes : 0;
+	uint64_t messages = !seen ? u->messages : u->messages >
+	    flying->messages ? u->messages - flying->messages : 0;
+	enum answer b = ask(bytes, u->bytes + flying->bytes, h->bytes,
+	    limits->bytes, h->a.grace);
+	enum answer m = ask(messages, u->messages + flying->messages,
+	    h->messages, limits->messages, 0);
+
+	return b > m ? b : m;
+}
+
+/* What is known of the account's usage, or that it has to be counted. */
+static enum attempt
+look(struct quota_hold *h, struct ledger_entry *e,
+    const struct ledger_sum *flying, struct verdict *v)
+{
+	const struct ledger_head *head = ledger_head(h->ledger);
+	bool doubt = (e->flags & LEDGER_DOUBT) || e->boot != head->boots;
+	int r = quota_usage(&h->a.place, QUOTA_LOOK, &h->found, v);
+
+	if (r < 0)
+		return ATTEMPT_FAILED;
+	if (h->a.place.format == MAILBOX_MAILDIR && h->found.dir >= 0 &&
+	    (r == 0 || (doubt && !h->counted)))
+		return begin_count(h, flying, v);
+	e->flags &= (uint8_t)~LEDGER_DOUBT;
+	e->boot = head->boots;
+	return ATTEMPT_DONE;
+}
+
+/* A count that is done every so often only, so that a full domain costs
+ * little: a twentieth of the time. */
+static bool
+may_count_domain(const struct ledger_head *head)
+{
+	int64_t since = clock_now_us() - head->counted_us;
+
+	return since < 0 || since > 20 * (int64_t)head->cost_us;
+}
+
+static enum attempt
+attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
+{
+	struct ledger *l = h->ledger;
+	struct ledger_head *head = ledger_head(l);
+	struct ledger_sum mine, all;
+	struct ledger_entry e;
+	struct quota_news share = { .percent = 0 };
+	enum answer answer;
+	enum attempt r;
+	unsigned now;
+
+	if (end_count(h, v) < 0 || ledger_find(l, &h->key, &e, v) < 0)
+		return ATTEMPT_FAILED;
+	ledger_flying(l, &h->key, &mine, &all);
+	if (!h->a.domain_bytes)
+		head->known = 0;	/* nobody keeps it */
+	else if (!head->known)
+		return ATTEMPT_COUNT_DOMAIN;
+	r = look(h, &e, &mine, v);
+	if (r != ATTEMPT_DONE)
+		return r;
+
+	tell_share(&h->a, &h->found.usage, &share);
+	now = level(&h->a, share.percent);
+	if (now < e.warned)
+		e.warned = (uint8_t)now;
+	if (share.percent < top(&h->a))
+		e.flags &= (uint8_t)~LEDGER_TOLD_FULL;
+
+	answer = ask_account(h, &mine);
+	if (answer == ANSWER_FULL && !h->verified &&
+	    quota_usage_doubtful(&h->a.place, &h->found)) {
+		h->verified = true;
+		return begin_count(h, &mine, v);
+	}
+	if (answer == ANSWER_FULL)
+		refuse(h, &e, news, v);
+	/* While others write, what we see is not what there will be. */
+	if (set_part(h, &e, mine.count ? e.counted : h->found.usage.bytes,
+	    v) < 0)
+		return ATTEMPT_FAILED;
+	if (answer == ANSWER_FITS && h->a.domain_bytes) {
+		if (!head->known)
+			return ATTEMPT_COUNT_DOMAIN;
+		answer = ask(head->total, head->total + all.bytes, h->bytes,
+		    h->a.domain_bytes, h->a.grace);
+		if (answer == ANSWER_FULL && !h->domain_verified &&
+		    may_count_domain(head))
+			return ATTEMPT_COUNT_DOMAIN;
+		if (answer == ANSWER_FULL)
+			verdict_set(v, V_FULL, "domain: %llu bytes used, limit "
+			    "%llu, message of %llu bytes",
+			    (unsigned long long)head->total,
+			    (unsigned long long)h->a.domain_bytes,
+			    (unsigned long long)h->bytes);
+	}
+	if (answer == ANSWER_WAIT)
+		busy(v);
+	if (answer == ANSWER_FITS && ledger_hold(l, &h->key, h->bytes,
+	    h->messages, &h->id, v) < 0)
+		return ATTEMPT_FAILED;
+	if (ledger_write(l, v) < 0) {
+		h->id = 0;
+		return ATTEMPT_FAILED;
+	}
+	return answer == ANSWER_FITS ? ATTEMPT_DONE : ATTEMPT_FAILED;
+}
+
+int
+quota_reserve(const struct quota_account *a, uint64_t bytes,
+    uint64_t messages, struct quota_hold **h_r, struct quota_news *news_r,
+    struct verdict *v)
+{
+	struct quota_hold *h;
+	enum attempt r = ATTEMPT_FAILED;
+
+	*news_r = (struct quota_news){ .percent = 0 };
+	if (open_hold(a, &h, v) < 0)
+		return -1;
+	h->bytes = bytes;
+	h->messages = messages;
+	for (int i = 0; i < ROUNDS; i++) {
+		if (ledger_lock(h->ledger, v) < 0)
+			break;
+		r = attempt(h, news_r, v);
+		ledger_unlock(h->ledger);
+		if (r == ATTEMPT_DONE) {
+			*h_r = h;
+			return 0;
+		}
+		if (r == ATTEMPT_FAILED)
+			break;
+		if (r == ATTEMPT_COUNT) {
+			if (quota_usage(&a->place, QUOTA_COUNT, &h->found,
+			    v) < 0)
+				break;
+			h->counted = true;
+		} else {
+			h->domain_verified = true;
+			if (quota_domain_count(h->ledger, a, v) < 0)
+				break;
+		}
+		if (i == ROUNDS - 1)
+			busy(v);
+	}
+	quota_release(&h);
+	return -1;
+}
+
+void
+quota_release(struct quota_hold **h)
+{
+	struct verdict ignored = VERDICT_INIT;
+
+	if (!*h)
+		return;
+	if ((*h)->id && ledger_lock((*h)->ledger, &ignored) == 0) {
+		(void)ledger_drop((*h)->ledger, (*h)->id);
+		if (ledger_write((*h)->ledger, &ignored) == 0)
+			(*h)->id = 0;
+		ledger_unlock((*h)->ledger);
+	}
+	/* The lock was not to be had: later, or the end of this process ends
+	 * it. */
+	if ((*h)->id)
+		ledger_drop_later((*h)->ledger, (*h)->id);
+	close_hold(h);
+}
+
+/* --- settling --------------------------------------------------------------------- */
+
+void
+quota_wrote(struct quota_hold *h, const char *root, const char *path)
+{
+	const struct quota_place *p = &h->a.place;
+	struct mbox_counts fresh;
+	struct stat st;
+	uint64_t n;
+	int fd, dir;
+
+	if (p->format != MAILBOX_MBOX || !p->limits.messages)
+		return;
+	dir = file_open_root(root);
+	if (dir < 0)
+		return;		/* it is counted again */
+	fd = file_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);
+	file_close(&dir);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 &&
+	    mbox_counts_known(&h->found.counts, &st, &n)) {
+		/* Another delivery may have written since. */
+		mbox_counts_init(&fresh);
+		mbox_counts_read(&fresh, p->state_root, p->counts_path);
+		mbox_counts_set(&fresh, &st, n + 1);
+		mbox_counts_write(&fresh, p->state_root, p->counts_path);
+		mbox_counts_release(&fresh);
+	}
+	file_close(&fd);
+}
+
+/* Tells maildirsize. -1: the account is to be counted. */
+static int
+settle_maildir(struct quota_hold *h, struct quota_usage *u, struct verdict *v)
+{
+	struct maildirsize now;
+	int r;
+
+	if (h->found.dir < 0)
+		return verdict_set(v, V_TROUBLE, "quota: the Maildir was not "
+		    "there when room was reserved");
+	/* Others have added to it, too. */
+	r = maildirsize_read(h->found.dir, &h->a.place.limits, &now, v);
+	if (r > 0 && now.ino == h->found.maildirsize.ino) {
+		u->bytes = now.bytes + h->bytes;
+		u->messages = now.messages + h->messages;
+	}
+	r = maildirsize_add(h->found.dir, &h->found.maildirsize,
+	    (int64_t)h->bytes, (int64_t)h->messages, v);
+	if (r == 0)
+		return verdict_set(v, V_OK, "maildirsize was made anew "
+		    "meanwhile");
+	return r < 0 ? -1 : 0;
+}
+
+static int
+settle(struct quota_hold *h, struct quota_news *news, struct verdict *v)
+{
+	struct quota_usage u = { h->found.usage.bytes + h->bytes,
+	    h->found.usage.messages + h->messages };
+	struct ledger_head *head = ledger_head(h->ledger);
+	struct ledger_entry e;
+	unsigned now;
+	bool doubt = false;
+
+	if (ledger_find(h->ledger, &h->key, &e, v) < 0)
+		return -1;
+	if (h->a.place.format == MAILBOX_MAILDIR)
+		doubt = settle_maildir(h, &u, v) < 0;
+	if (doubt)
+		e.flags |= LEDGER_DOUBT;
+	tell_share(&h->a, &u, news);
+	now = level(&h->a, news->percent);
+	if (now > e.warned) {
+		news->warning = now;
+		e.warned = (uint8_t)now;
+	}
+	(void)ledger_drop(h->ledger, h->id);
+	if (set_part(h, &e, head->known ? e.counted + h->bytes : e.counted,
+	    v) < 0 || ledger_write(h->ledger, v) < 0)
+		return -1;
+	h->id = 0;
+	return doubt ? -1 : 0;
+}
+
+int
+quota_settle(struct quota_hold **h, struct quota_news *news_r,
+    struct verdict *v)
+{
+	int r;
+
+	*news_r = (struct quota_news){ .percent = 0 };
+	if (!*h)
+		return 0;
+	r = ledger_lock((*h)->ledger, v);
+	if (r == 0) {
+		r = settle(*h, news_r, v);
+		ledger_unlock((*h)->ledger);
+	}
+	/* What could not be written down is counted. */
+	if ((*h)->id)
+		ledger_drop_later((*h)->ledger, (*h)->id);
+	close_hold(h);
+	return r < 0 && v->why != V_OK ? -1 : 0;
+}
+
+/* --- asking ------------------------------------------------------------------------- */
+
+/* Certainly enough room, as cheaply as it can be known? */
+static bool
+plenty(const struct quota_account *a, uint64_t bytes)
+{
+	struct verdict ignored = VERDICT_INIT;
+	struct quota_domain d;
+	struct quota_found f;
+	bool enough = true;
+
+	if (a->place.limits.bytes || a->place.limits.messages) {
+		quota_found_init(&f);
+		/* What has to be counted is counted by the delivery. */
+		if (quota_usage(&a->place, QUOTA_LOOK, &f, &ignored) > 0)
+			enough = fits(f.usage.bytes, bytes,
+			    a->place.limits.bytes, a->grace) &&
+			    fits(f.usage.messages, 1,
+			    a->place.limits.messages, 0);
+		quota_found_release(&f);
+	}
+	if (enough && a->domain_bytes &&
+	    quota_domain_look(a, &d, &ignored) == 0 && d.known)
+		enough = fits(d.bytes, bytes, a->domain_bytes, a->grace);
+	return enough;
+}
+
+int
+quota_check(const struct quota_account *a, uint64_t bytes,
+    struct quota_news *news_r, struct verdict *v)
+{
+	struct quota_hold *h = NULL;
+
+	*news_r = (struct quota_news){ .percent = 0 };
+	if (plenty(a, bytes))
+		return 0;
+	if (quota_reserve(a, bytes, 1, &h, news_r, v) == 0) {
+		quota_release(&h);
+		return 0;
+	}
+	/* Whatever else it is, the delivery will see it. */
+	return v->why == V_FULL ? -1 : 0;
+}
+
+/* --- for vboxadm ---------------------------------------------------------------------- */
+
+int
+quota_domain_look(const struct quota_account *a, struct quota_domain *d_r,
+    struct verdict *v)
+{
+	struct ledger_sum mine, all;
+	struct ledger_key none = { { 0 } };
+	struct ledger *l;
+	int r;
+
+	if (ledger_open(a->state_root, a->ledger_path, &l, v) < 0)
+		return -1;
+	r = ledger_lock(l, v);
+	if (r == 0) {
+		ledger_flying(l, &none, &mine, &all);
+		*d_r = (struct quota_domain){ .known = ledger_head(l)->known,
+		    .bytes = ledger_head(l)->total, .flying = all.bytes };
+		ledger_unlock(l);
+	}
+	ledger_close(&l);
+	return r;
+}
+
+int
+quota_domain_recalc(const struct quota_account *a,
+    struct quota_domain *before_r, struct quota_domain *after_r,
+    struct verdict *v)
+{
+	struct ledger *l;
+	int r;
+
+	if (quota_domain_look(a, before_r, v) < 0 ||
+	    ledger_open(a->state_root, a->ledger_path, &l, v) < 0)
+		return -1;
+	r = quota_domain_count(l, a, v);
+	ledger_close(&l);
+	return r < 0 ? -1 : quota_domain_look(a, after_r, v);
+}
+
+static int
+recalc_locked(struct quota_hold *h, struct verdict *v)
+{
+	struct ledger_sum mine, all;
+	struct ledger_entry e;
+
+	if (end_count(h, v) < 0)
+		return -1;
+	ledger_flying(h->ledger, &h->key, &mine, &all);
+	if (!h->counted)
+		return begin_count(h, &mine, v) == ATTEMPT_FAILED ? -1 : 0;
+	if (ledger_find(h->ledger, &h->key, &e, v) < 0)
+		return -1;
+	e.flags &= (uint8_t)~LEDGER_DOUBT;
+	e.boot = ledger_head(h->ledger)->boots;
+	if (set_part(h, &e, mine.count ? e.counted : h->found.usage.bytes,
+	    v) < 0)
+		return -1;
+	return ledger_write(h->ledger, v);
+}
+
+int
+quota_recalc(const struct quota_account *a, struct quota_usage *before_r,
+    bool *known_r, struct quota_usage *after_r, struct verdict *v)
+{
+	struct quota_hold *h;
+	int r = -1, had;
+
+	if (open_hold(a, &h, v) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		if (ledger_lock(h->ledger, v) < 0)
+			goto out;
+		r = recalc_locked(h, v);
+		ledger_unlock(h->ledger);
+		if (r < 0 || h->counted)
+			goto out;
+		had = quota_usage(&a->place, QUOTA_LOOK, &h->found, v);
+		*known_r = had > 0;
+		*before_r = h->found.usage;
+		if (had < 0)
+			*v = VERDICT_INIT;
+		r = quota_usage(&a->place, QUOTA_COUNT, &h->found, v) < 0 ?
+		    -1 : 0;
+		if (r < 0)
+			goto out;
+		*after_r = h->found.usage;
+		h->counted = true;
+	}
+out:
+	quota_release(&h);
+	return r;
+}
