@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store/base/crc32c.h"
+#include "store/base/checksum.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
 
@@ -57,7 +57,7 @@ mbox_counts_read(struct mbox_counts *c, const char *root, const char *path)
 		c->room = (size_t)h.n;
 	}
 	if (h.n && (file_pread_full(fd, c->list, n, sizeof(h)) != (ssize_t)n ||
-	    crc32c(0, c->list, n) != h.crc))
+	    (uint32_t)checksum_of(c->list, n) != h.crc))
 		goto out;
 	c->n = (size_t)h.n;
 out:
@@ -112,7 +112,7 @@ mbox_counts_write(struct mbox_counts *c, const char *root, const char *path)
 	struct verdict ignored = VERDICT_INIT;
 	size_t n = c->n * sizeof(*c->list);
 	struct head h = { .magic = MAGIC, .n = c->n,
-	    .crc = crc32c(0, c->list, n) };
+	    .crc = (uint32_t)checksum_of(c->list, n) };
 	char *all;
 	int fd;
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
-#include "store/base/crc32c.h"
+#include "store/base/checksum.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
 #include "store/base/sha256.h"
@@ -257,7 +257,8 @@ sum_of(const struct ledger_head *h)
 {
 	size_t skip = offsetof(struct ledger_head, boot);
 
-	return crc32c(0, (const char *)h + skip, sizeof(*h) - skip);
+	return (uint32_t)checksum_of((const char *)h + skip,
+	    sizeof(*h) - skip);
 }
 
 static bool
