@@ -190,7 +190,8 @@ def unexpected_files(agent):
     if agent.format != "mbox":
         return []
     return [n for n in os.listdir(agent.directory())
-            if n != agents.USER and not n.endswith("-undo")]
+            if n != agents.USER and not n.endswith(".vbox-undo")
+            and not n.startswith(".vbox-lock.")]
 
 
 OLD = ["old1", "old2"]
