@@ -62,9 +62,9 @@
 #define LIMIT_ADDED_BYTES (256 * 1024)
 /* Snapshots of an edited header that a plan may hold. */
 #define LIMIT_EDITIONS 16
-/* :body and :extracttext look at so much decoded text. */
+/* body and extracttext look at so much of a body, and keep so much decoded
+ * text of all parts together. */
 #define LIMIT_BODY_TEXT (8u * 1024 * 1024)
-#define LIMIT_PART_TEXT (1024 * 1024)
 /* foreverypart inside foreverypart (RFC 5703 section 3: at least four). */
 #define LIMIT_LOOPS 8
 /* PCRE2: steps of one match, backtracking depth, memory in KiB, and the

@@ -347,6 +347,22 @@ type_name(enum match_type t)
 	return names[t];
 }
 
+/* :matches and :regex count for themselves; to be equal is known early;
+ * folding and memmem(3) look at some bytes at a time. */
+static uint64_t
+cost(const struct match *m, struct str value)
+{
+	switch (m->type) {
+	case MATCH_CONTAINS:
+		return 8 + value.n / 2 + m->n_keys * (8 + value.n / 16);
+	case MATCH_IS:
+		return 8 + m->n_keys + (m->comparator == COMPARATOR_UNICODE ?
+		    value.n : 0);
+	default:
+		return 8 + m->n_keys * 8 + value.n;
+	}
+}
+
 int
 match_value(struct match *m, struct str value)
 {
@@ -356,7 +372,7 @@ match_value(struct match *m, struct str value)
 	m->count++;
 	if (m->type == MATCH_COUNT)
 		return run_work(r, m->node, 1);
-	if (run_work(r, m->node, 8 + (value.n + 16) * (m->n_keys / 4 + 1)))
+	if (run_work(r, m->node, cost(m, value)))
 		return -1;
 	if (m->comparator == COMPARATOR_UNICODE && m->type != MATCH_MATCHES) {
 		buf_reset(&r->scratch);

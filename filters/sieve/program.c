@@ -61,7 +61,6 @@ program_slot_kind(enum slot slot)
 	case SLOT_ONCE:
 	case SLOT_OPTIONAL:
 	case SLOT_MIME_REASON:
-	case SLOT_FCC_CREATE:
 	case SLOT_PERCENT:
 	case SLOT_BYTRACE:
 	case SLOT_LIST_TARGET:
@@ -77,13 +76,11 @@ program_slot_kind(enum slot slot)
 	case SLOT_HEADERS:
 	case SLOT_KEYS:
 	case SLOT_LIST:
-	case SLOT_LIST2:
 	case SLOT_FLAGS:
 	case SLOT_CONTENT:
 	case SLOT_PARAM:
 	case SLOT_ADDRESSES:
 	case SLOT_OPTIONS:
-	case SLOT_FCC_FLAGS:
 		return VALUE_LIST;
 	default:
 		return VALUE_STRING;

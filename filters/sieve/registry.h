@@ -25,8 +25,7 @@ enum slot {
 	SLOT_ADDRESS_PART,	/* code: enum address_part */
 	SLOT_HEADERS,		/* list of names; whatever is looked at */
 	SLOT_KEYS,		/* list to match with */
-	SLOT_LIST,		/* further list */
-	SLOT_LIST2,
+	SLOT_LIST,		/* a list that is not matched with */
 	SLOT_STRING,		/* the main string */
 	SLOT_STRING2,
 	SLOT_NUMBER,
@@ -65,10 +64,6 @@ enum slot {
 	SLOT_OPTIONS,		/* list */
 	SLOT_MESSAGE,		/* string */
 	SLOT_FCC,		/* string */
-	SLOT_FCC_CREATE,
-	SLOT_FCC_FLAGS,
-	SLOT_FCC_SPECIALUSE,
-	SLOT_FCC_MAILBOXID,
 	SLOT_PERCENT,		/* spamtest :percent */
 	SLOT_DSN_NOTIFY,	/* string */
 	SLOT_DSN_RET,		/* string */

@@ -55,7 +55,7 @@ body_text_of(struct run *r, const struct node *n, struct mime_part *p,
 	c->part = p;
 	c->how = (int)how;
 	if (borrowable(p, how)) {
-		c->text = p->body;
+		c->text = str_sub(p->body, 0, LIMIT_BODY_TEXT);
 	} else {
 		size_t room = r->texts_size < LIMIT_BODY_TEXT ?
 		    LIMIT_BODY_TEXT - r->texts_size : 0;
@@ -174,7 +174,8 @@ test(struct run *r, const struct node *n)
 	m.no_captures = true;
 	if (run_code(r, n, SLOT_BODY, BODY_TRANSFORM_TEXT) ==
 	    BODY_TRANSFORM_RAW)
-		x = r->message.body.n ? match_value(&m, r->message.body) : 0;
+		x = r->message.body.n ? match_value(&m,
+		    str_sub(r->message.body, 0, LIMIT_BODY_TEXT)) : 0;
 	else
 		x = match_parts(r, n, &m);
 	return x ? x : match_end(&m);
