@@ -10,6 +10,8 @@ import pytest
 
 from harness import GID, TOP, UID, as_vmail
 from harness.accounts import DovecotServer, Postgres, Vboxadm
+from harness.dovecot import Dovecot
+from harness.mbox import unquote
 
 MAIL = b"From: a@elsewhere.example\nSubject: one\n\nhello\n"
 
@@ -608,3 +610,99 @@ def test_sieve_check(site, tmp_path):
     assert adm.json("sieve", "check", str(bad), code=65)["errors"] == 1
     adm.run("sieve", "check", str(tmp_path / "none"), code=64)
     assert "vacation" in adm("sieve", "extensions")
+
+
+# --- another format ----------------------------------------------------------------
+
+
+def view(message):
+    flags, _, rest = message.partition(b"\n")
+    return sorted(set(flags.split()) - {b"\\Recent"}), rest
+
+
+def snapshot(site, domain, user):
+    """What a reader sees: of each folder the flags, date and bytes of each
+    message, in order. Readers of an mbox show its quoting."""
+    plain = unquote if site.box(domain, user).is_file() else bytes
+    reader = Dovecot(site, domain, user)
+    folders = {}
+    for name in reader.doveadm("mailbox", "list").decode().split():
+        out = reader.doveadm("-f", "pager", "fetch",
+                             "flags date.received text", "mailbox", name,
+                             "all")
+        folders[name.replace(".", "/")] = [
+            view(plain(m.replace(b"\r\n", b"\n")))
+            for m in out.split(b"\f\n") if m]
+    return {k: v for k, v in folders.items() if v}
+
+
+def same_mail(is_now, was):
+    assert set(is_now) == set(was)
+    for name, messages in was.items():
+        assert len(is_now[name]) == len(messages), name
+        for n, (old, new) in enumerate(zip(messages, is_now[name])):
+            assert (n, new) == (n, old), name
+
+
+def prepare_mail(site):
+    """INBOX and two folders with all that a mailbox can say of a message."""
+    for n in range(6):
+        deliver(site, "d1.test", "fred", data=(
+            b"From: a@elsewhere.example\nSubject: number %d\n\n"
+            b"From here\n>From there\n\nFrom Monday on\n\n" % n))
+    client = Dovecot(site, "d1.test", "fred").imap()
+    client.select("INBOX")
+    client.store("1", "FLAGS", "(\\Seen)")
+    client.store("2", "FLAGS", "(\\Answered \\Flagged)")
+    client.store("3", "FLAGS", "(\\Seen \\Draft $Label1 Important)")
+    client.store("4", "FLAGS", "(\\Deleted)")
+    for name in ("Work", "Private/2026"):
+        client.create(name)
+        for n in range(3):
+            client.append(name, "(\\Seen)" if n == 1 else None,
+                          f'" {n + 1}-Feb-2020 10:11:12 +0000"',
+                          b"Subject: old\r\nX-Long: a\r\n b\r\n\r\n"
+                          b"From x\r\nbody %d\r\n" % n)
+    client.logout()
+    deliver(site, "d1.test", "fred", data=b"Subject: last\n\n")
+
+
+def test_conversion_keeps_what_a_reader_sees(site, two_domains):
+    adm = two_domains
+    prepare_mail(site)
+    before = snapshot(site, "d1.test", "fred")
+    assert sum(len(m) for m in before.values()) >= 13
+    done = adm.json("user", "convert", "fred@d1.test", "maildir")
+    assert done["messages"] == 13
+    site.domains["d1.test"] = {"format": "maildir"}
+    assert not (site.spool / "d1.test" / "fred").exists()
+    assert (site.spool / "d1.test" / "fred.before-convert").exists()
+    same_mail(snapshot(site, "d1.test", "fred"), before)
+    assert "unchanged" in adm("user", "convert", "fred@d1.test", "maildir")
+    deliver(site, "d1.test", "fred")
+    assert len(site.messages("d1.test", "fred")) == 8
+    assert adm.json("user", "show", "fred@d1.test")["state"] == "active"
+    # And back.
+    middle = snapshot(site, "d1.test", "fred")
+    for old in (site.spool / "d1.test" / "fred.before-convert",
+                site.home / "d1.test" / "fred" / "mail.before-convert"):
+        old.rename(old.with_suffix(".kept"))
+    adm("user", "convert", "fred@d1.test", "mbox")
+    site.domains["d1.test"] = {"format": "mbox"}
+    same_mail(snapshot(site, "d1.test", "fred"), middle)
+    for path in list(site.spool.rglob("*")) + list(site.home.rglob("*")):
+        assert (path.stat().st_uid, path.stat().st_gid) == (UID, GID), path
+
+
+def test_a_failed_conversion_changes_nothing(site, two_domains):
+    adm = two_domains
+    prepare_mail(site)
+    maildir = site.home / "d1.test" / "fred" / "Maildir"
+    for sub in ("tmp", "new", "cur"):
+        site.own_dir(maildir / sub)
+    site.own_file(maildir / "new" / "1.x.y", MAIL)
+    before = snapshot(site, "d1.test", "fred")
+    adm.run("user", "convert", "fred@d1.test", "maildir", code=75)
+    same_mail(snapshot(site, "d1.test", "fred"), before)
+    assert adm.json("user", "show", "fred@d1.test")["state"] == "active"
+    deliver(site, "d1.test", "fred")
