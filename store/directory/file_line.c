@@ -172,10 +172,8 @@ domain_setting(struct str name, struct str value, struct arena *a,
 		return taken(directory_list_parse(value, a, &r->catch_all));
 	if (str_eq(name, STR("format")))
 		return taken(format_value(value, &r->format));
-	if (str_eq(name, STR("host"))) {
-		r->host = value;
-		return 1;
-	}
+	if (str_eq(name, STR("host")))
+		return taken(decode(value, a, &r->host));
 	if (str_eq(name, STR("quota")))
 		return taken(size_value(value, &r->quota_bytes));
 	if (str_eq(name, STR("user_quota")))
@@ -193,10 +191,8 @@ user_setting(struct str name, struct str value, struct arena *a,
 		return taken(decode(value, a, &r->home));
 	if (str_eq(name, STR("format")))
 		return taken(format_value(value, &r->format));
-	if (str_eq(name, STR("host"))) {
-		r->host = value;
-		return 1;
-	}
+	if (str_eq(name, STR("host")))
+		return taken(decode(value, a, &r->host));
 	if (str_eq(name, STR("quota")))
 		return taken(size_value(value, &r->quota_bytes));
 	if (str_eq(name, STR("messages")))
@@ -350,6 +346,12 @@ file_line_parse(struct str line, struct arena *a, struct directory_entry *out_r,
 	if (line.n > FILE_LINE_MAX) {
 		(void)buf_addz(why, "line is too long");
 		return -1;
+	}
+	for (size_t i = 0; i < line.n; i++) {
+		if (ascii_iscntrl(line.p[i]) && !is_space(line.p[i])) {
+			(void)buf_addz(why, "line holds a control character");
+			return -1;
+		}
 	}
 	rest = str_mem(address.p + address.n,
 	    (size_t)(line.p + line.n - (address.p + address.n)));

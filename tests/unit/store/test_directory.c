@@ -262,6 +262,8 @@ static const struct {
 	{ "fred@example.com state=asleep", NULL, "makes no sense" },
 	{ "fred@example.com format=mh", NULL, "makes no sense" },
 	{ "fred@example.com reason=%0", NULL, "makes no sense" },
+	{ "fred@example.com reason=a\x01" "b", NULL, "control character" },
+	{ "fred@example.com host=a%20b", "fred@example.com host=a%20b", NULL },
 	{ "info@example.com alias=", NULL, "without a target" },
 	{ "info@example.com alias=a quota=1", NULL, "no such setting" },
 };
