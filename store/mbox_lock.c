@@ -67,13 +67,25 @@ pids_are_ours(int dirfd)
 	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == FIRST_PID_NS;
 }
 
+/* When the machine started, seconds since 1970; -1 when it cannot be told. */
+static int64_t
+boot_time(void)
+{
+	struct timespec boot, wall;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &boot) < 0 ||
+	    clock_gettime(CLOCK_REALTIME, &wall) < 0)
+		return -1;
+	return wall.tv_sec - boot.tv_sec;
+}
+
 /* Start of a process, seconds since 1970, by proc(5) `stat` field 22 and the
  * boot time; -1 when it cannot be told. */
 static int64_t
 process_start(uint64_t pid)
 {
 	char path[64], text[1024], *p;
-	struct timespec boot, wall;
+	int64_t boot = boot_time();
 	uint64_t ticks;
 	ssize_t n;
 	int fd;
@@ -98,14 +110,14 @@ process_start(uint64_t pid)
 	p++;
 	if (num_u64(str_mem(p, strcspn(p, " ")), INT64_MAX, &ticks) < 0)
 		return -1;
-	if (clock_gettime(CLOCK_BOOTTIME, &boot) < 0 ||
-	    clock_gettime(CLOCK_REALTIME, &wall) < 0)
+	if (boot < 0)
 		return -1;
-	return wall.tv_sec - boot.tv_sec +
-	    (int64_t)(ticks / (uint64_t)sysconf(_SC_CLK_TCK));
+	return boot + (int64_t)(ticks / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
-enum holder { HOLDER_UNKNOWN, HOLDER_DEAD, HOLDER_ALIVE };
+/* HOLDER_NAMELESS: nobody is named, as in an empty lock, which a power cut
+ * leaves of one whose bytes were not yet on the disk. */
+enum holder { HOLDER_NAMELESS, HOLDER_UNKNOWN, HOLDER_DEAD, HOLDER_ALIVE };
 
 /* Who holds the lock with this content, made at `made`? */
 static enum holder
@@ -128,7 +140,7 @@ holder_of(struct str content, int dirfd, int64_t made)
 	}
 	/* procmail and liblockfile without L_PID write "0". */
 	if (num_u64(pid_text, INT32_MAX, &pid) < 0 || pid == 0)
-		return HOLDER_UNKNOWN;
+		return where.n ? HOLDER_UNKNOWN : HOLDER_NAMELESS;
 	if (where.n) {
 		if (gethostname(host, sizeof(host)) < 0)
 			return HOLDER_UNKNOWN;
@@ -161,6 +173,11 @@ is_stale(int dirfd, int fd, const struct stat *st, int64_t stale_ms)
 		return true;
 	case HOLDER_ALIVE:
 		return false;
+	case HOLDER_NAMELESS:
+		/* Two seconds for the roundings of both times. */
+		if (st->st_mtim.tv_sec + 2 < boot_time() && pids_are_ours(dirfd))
+			return true;
+		break;
 	case HOLDER_UNKNOWN:
 		break;
 	}

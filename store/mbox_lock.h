@@ -19,6 +19,7 @@
  * never seen empty. An existing one is broken when it is certainly stale:
  *   - it names a process of this host that is dead, or a living one that
  *     started after the lock was made (the pid was used again)
+ *   - it names nobody and is older than this boot of the machine
  *   - its age is beyond `stale_ms` and no living process of this host is in it
  * The lock is a second name of a small file that stays, .vbox-lock.N in the
  * mbox's directory, held by flock while its name is used: making and removing
