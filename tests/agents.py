@@ -167,7 +167,7 @@ class Agent:
             for sub in ("tmp", "new", "cur"):
                 os.makedirs(os.path.join(box, sub))
                 made.append(os.path.join(box, sub))
-            for i, token in enumerate(old):
+            for i, token in enumerate(old or ()):
                 path = os.path.join(box, "new", f"160000000{i}.M0P1.old")
                 with open(path, "wb") as f:
                     f.write(message(token, size))

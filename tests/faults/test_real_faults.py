@@ -52,7 +52,8 @@ def site_on(agent, base, scratch):
             os.makedirs(os.path.join(top, agents.DOMAIN))
             for d in (top, os.path.join(top, agents.DOMAIN)):
                 os.chown(d, agents.NOBODY, agents.NOBODY)
-        a.fill(old, user, size)
+        if old is not None:
+            a.fill(old, user, size)
     a.reset = reset
     return a
 
