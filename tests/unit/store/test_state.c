@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -548,6 +549,71 @@ a_mark_outlives_its_process(void **state)
 	assert_int_equal(seen(STATE_REDIRECT, "k"), STATE_YES);
 }
 
+/* Marks one key after another and says each that is done. */
+static void
+mark_and_tell(int pipe_end)
+{
+	struct verdict v = VERDICT_INIT;
+	struct state *s = state_open(root, BOX);
+
+	for (int i = 0; ; i++) {
+		char key[20];
+		struct state_mark m = { .kind = STATE_REDIRECT, .seconds = 60 };
+
+		(void)snprintf(key, sizeof(key), "key%d", i);
+		m.key = str_of(key);
+		if (state_mark(s, &m, 1, i & 1, &v) < 0 ||
+		    write(pipe_end, &i, sizeof(i)) != sizeof(i))
+			_exit(1);
+	}
+}
+
+/* Killed anywhere, in making the file too: what was said is there, and the
+ * file is whole. */
+static void
+killed_at_any_time(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 24; round++) {
+		struct pollfd p = { .events = POLLIN };
+		struct verdict v = VERDICT_INIT;
+		int fd[2], last = -1, i, status;
+		struct state *s;
+		pid_t pid;
+
+		assert_int_equal(pipe(fd), 0);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0)
+			mark_and_tell(fd[1]);
+		file_close(&fd[1]);
+		/* From the first step of making it to some marks later. */
+		p.fd = fd[0];
+		(void)poll(round < 12 ? NULL : &p, round >= 12,
+		    (int)(round % 12) / 3);
+		(void)usleep(round * 37 % 500);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		while (read(fd[0], &i, sizeof(i)) == sizeof(i))
+			last = i;
+		file_close(&fd[0]);
+		s = state_open(root, BOX);
+		for (i = 0; i <= last; i++) {
+			char key[20];
+
+			(void)snprintf(key, sizeof(key), "key%d", i);
+			assert_int_equal(state_seen(s, STATE_REDIRECT,
+			    str_of(key), &v), STATE_YES);
+		}
+		assert_int_equal(state_prepare(s, &v), 0);
+		assert_null(state_repaired(s));
+		state_close(&s);
+		remove_tree(root);
+		assert_int_equal(mkdir(root, 0700), 0);
+	}
+}
+
 /* No space: told, nothing broken, and later it works. */
 static void
 a_full_disk_is_told(void **state)
@@ -637,6 +703,7 @@ main(void)
 		CASE(expired_marks_are_swept),
 		CASE(a_full_file_makes_room),
 		CASE(a_mark_outlives_its_process),
+		CASE(killed_at_any_time),
 		CASE(a_full_disk_is_told),
 		CASE(message_names),
 	};
