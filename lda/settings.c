@@ -183,7 +183,7 @@ const struct setting settings_table[] = {
 	    settings_check_hostname,
 	    "The domain of rewritten senders (SRS); empty: senders are not rewritten."),
 	ROW(srs_secret_file, PATH, GLOBAL, "", 0, PATH_LONGEST, NULL, NULL,
-	    "The file with the secret of the SRS signature, its first line."),
+	    "The file with the secrets of SRS, one a line: the first signs, all verify."),
 
 	/* quota */
 	ROW(quota_bytes, SIZE, USER, "0", 0, 1024 * TIB, NULL, NULL,
