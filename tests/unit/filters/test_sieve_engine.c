@@ -204,9 +204,14 @@ the_trace_says_what_was_tested_and_done(void **state)
 {
 	static const char *const scripts[] = { "require \"fileinto\";\n"
 	    "if header :contains \"subject\" \"s\" {\n fileinto \"x\"; }" };
-	static const char *const want[] = { "s:2: ", "value \"s\" :contains "
-	    "\"s\"", "header: true", "s:3: ", "fileinto \"x\"",
-	    "plan: fileinto x" };
+	static const char *const want[] = {
+		"s:2: ",
+		"value \"s\" :contains \"s\"",
+		"header: true",
+		"s:3: ",
+		"fileinto \"x\"",
+		"plan: fileinto x",
+	};
 	struct engine_result r;
 
 	(void)state;
