@@ -10,6 +10,7 @@
 #include "lda/effects.h"
 #include "lda/log.h"
 #include "lda/plan.h"
+#include "lda/quota.h"
 #include "lda/submit.h"
 #include "store/base/clock.h"
 #include "store/base/mem.h"
@@ -21,6 +22,8 @@
 /* Header of a message that is passed on. */
 #define HEADER_MAX (32u * 1024 * 1024)
 #define SENDER_MAX 4096
+/* Between two looks at what other deliveries have reserved. */
+#define PREPARE_NAP_MS 2
 /* A note of a redirect that is done outlives the MTA's patience. */
 #define NOTE_SECONDS (14 * 86400)
 
@@ -32,6 +35,7 @@ struct delivery {
 	struct plan plan;
 	const struct settings *settings;	/* of the recipient's domain */
 	struct state *state;	/* of the recipient; NULL: not needed */
+	struct quotas *quotas;	/* NULL: no limits */
 	uint64_t size, repaired;
 	unsigned locks_broken;
 };
@@ -130,6 +134,10 @@ delivery_prepare(struct delivery *d, int64_t wait_ms, struct verdict *v)
 		d->repaired += mailbox_repaired(c->box);
 		d->size += mailbox_size(c->box);
 	}
+	/* The sizes are known now, and nothing has happened yet. */
+	if (d->agent->mode == DELIVERY_REAL && !d->quotas &&
+	    quotas_reserve(d->agent, &d->plan, &d->quotas, v) < 0)
+		goto back;
 	return 0;
 back:
 	/* Nothing is held while we wait for another mailbox. */
@@ -335,11 +343,13 @@ delivery_commit(struct delivery *d, struct verdict *v)
 			return -1;
 	if (forward(d, v) < 0 || commit_copies(d, v) < 0)
 		return -1;
+	quotas_settle(d->quotas, &d->plan);
 	/* Locks are given back before anything slow is done. */
 	for (size_t i = 0; i < d->plan.copy_count; i++)
 		mailbox_close(&d->plan.copies[i].box);
 	if (d->state)
 		forget_notes(d);
+	quotas_tell(&d->quotas);
 	effects_run(d->agent, d->parcel, d->who, &d->plan);
 	return verdict_ok(v, "stored");
 }
@@ -371,6 +381,7 @@ delivery_close(struct delivery **d)
 		return;
 	for (size_t i = 0; i < (*d)->plan.copy_count; i++)
 		mailbox_close(&(*d)->plan.copies[i].box);
+	quotas_release(&(*d)->quotas);
 	state_close(&(*d)->state);
 	plan_release(&(*d)->plan);
 	arena_release(&(*d)->arena);
@@ -383,10 +394,21 @@ delivery_run(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *addressee, struct delivery **d_r,
     struct verdict *v)
 {
+	struct timespec nap = { .tv_nsec = PREPARE_NAP_MS * 1000000L };
+	int64_t deadline, left;
+
 	if (delivery_open(agent, parcel, addressee, d_r, v) < 0)
 		return -1;
-	if (delivery_prepare(*d_r, delivery_patience(*d_r), v) < 0)
-		return -1;
+	left = delivery_patience(*d_r);
+	deadline = clock_mono_ms() + left;
+	/* Busy before the time is up: room that others have reserved. */
+	while (delivery_prepare(*d_r, left, v) < 0) {
+		left = deadline - clock_mono_ms();
+		if (v->why != V_BOX_BUSY || left <= 0 ||
+		    (agent->stop && agent->stop()))
+			return -1;
+		(void)nanosleep(&nap, NULL); /* sooner does no harm */
+	}
 	return delivery_commit(*d_r, v);
 }
 
