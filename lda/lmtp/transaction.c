@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lda/metrics.h"
+#include "lda/quota.h"
 #include "lda/report.h"
 #include "store/base/clock.h"
 #include "store/base/mem.h"
@@ -147,7 +148,9 @@ resolve(struct transaction *t, const struct lmtp *p,
 		*v = r->resolution.verdict;
 		return -1;
 	}
-	return check_size(t, p, &r->resolution, v);
+	if (check_size(t, p, &r->resolution, v) < 0)
+		return -1;
+	return quotas_check(agent, &r->resolution, p->mail.size, v);
 }
 
 /* The mailbox that recipients with the same one wait for. */
