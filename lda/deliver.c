@@ -17,6 +17,7 @@
 #include "lda/lmtp/stdio.h"
 #include "lda/log.h"
 #include "lda/privileges.h"
+#include "lda/quota.h"
 #include "lda/report.h"
 #include "lda/resolve.h"
 #include "lda/signals.h"
@@ -257,16 +258,22 @@ drain_input(void)
 
 /* --- all of it ---------------------------------------------------------------------- */
 
-static int
-deliver(struct run *run, struct verdict *v)
+static struct agent
+agent_of(const struct run *run)
 {
-	struct agent agent = {
+	return (struct agent){
 		.config = &run->config,
 		.resolver = &run->resolver,
 		.hostname = run->hostname,
 		.mode = run->args.rehearsal ? DELIVERY_REHEARSAL : DELIVERY_REAL,
 		.stop = signals_pending,
 	};
+}
+
+static int
+deliver(struct run *run, struct verdict *v)
+{
+	struct agent agent = agent_of(run);
 	struct addressee who = {
 		.resolution = &run->resolution,
 		.original = run->args.original,
@@ -284,13 +291,14 @@ one_message(struct run *run, struct verdict *v)
 	const struct settings *s = &run->config.global;
 	struct spool_how how = { .dir = s->spool_dir, .memory = s->spool_memory,
 	    .limit = s->message_size_limit };
-
+	struct agent agent = agent_of(run);
 	size_t none;
 
 	/* A refusal before the message is read should name the sender. */
 	if (run->args.sender && set_sender(run, STR(""), &none, v) < 0)
 		return -1;
-	if (envelope_check(run->args.original, v) < 0 || resolve(run, v) < 0)
+	if (envelope_check(run->args.original, v) < 0 || resolve(run, v) < 0 ||
+	    quotas_check(&agent, &run->resolution, 0, v) < 0)
 		return -1;
 	spool_init(&run->spool, &how);
 	if (read_message(run, v) < 0)
