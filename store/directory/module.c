@@ -2,8 +2,10 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* dlopen(3) with a path that holds a slash: no search, no LD_LIBRARY_PATH. */
@@ -17,6 +19,18 @@ open_in(const char *dir, const char *name)
 	if (n < 0 || (size_t)n >= sizeof(path) || strchr(path, '/') == NULL)
 		return NULL;
 	return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
+/* Is what lies in this directory ours? A program that was unpacked below
+ * /tmp must not load what somebody else put there. */
+static bool
+is_ours(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+	    (st.st_uid == 0 || st.st_uid == geteuid()) &&
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 /* The build tree: build/gcc/vbox-deliver and build/gcc/tests/unit/... both
@@ -40,7 +54,8 @@ open_beside_program(const char *name)
 			break;
 		at = (size_t)(slash - path);
 		memcpy(path + at, "/modules", sizeof("/modules"));
-		handle = open_in(path, name);
+		if (is_ours(path))
+			handle = open_in(path, name);
 		path[at] = '\0';
 	}
 	return handle;

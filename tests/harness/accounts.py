@@ -103,6 +103,12 @@ class Postgres:
                      f"-c listen_addresses='' -c fsync=off "
                      f"-c unix_socket_directories={self.dir}", "start")
 
+    def sql(self, text):
+        subprocess.run(["psql", "-q", "-h", str(self.dir), "-U", "vbox",
+                        "-v", "ON_ERROR_STOP=1", "-c", text, "postgres"],
+                       check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL)
+
     def stop(self):
         self.command("pg_ctl", "-w", "-m", "immediate", "stop")
 

@@ -3,6 +3,7 @@ with contrib's configuration shows it, states do what they say."""
 import imaplib
 import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -407,6 +408,30 @@ def test_a_sites_own_queries(site, scratch):
     adm.run("user", "add", "x@d1.test", code=78)
 
 
+NAMES = ["müller", "MÜLLER", "mu\u0308ller", "Müller"]
+DOMAINS = ["bücher.example", "BÜCHER.example", "xn--bcher-kva.example",
+           "bu\u0308cher.example", "XN--Bcher-KVA.Example."]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file", "fs"])
+def test_one_mailbox_however_it_is_written(site, kind):
+    box = site.spool / "xn--bcher-kva.example" / "müller"
+    if kind == "fs":
+        site.own_file(box)
+    else:
+        site.configure(directory=[f"{kind}:{site.state}/accounts"])
+        adm = Vboxadm(site)
+        adm("domain", "add", "Bücher.example")
+        assert "müller@xn--bcher-kva.example" in \
+            adm("user", "add", "MÜLLER@bücher.example")
+    forms = [(n, DOMAINS[0]) for n in NAMES] + [(NAMES[0], d) for d in DOMAINS]
+    for name, domain in forms:
+        deliver(site, domain, name)
+    assert box.read_bytes().count(b"Subject: one") == len(forms)
+    assert {p.name for p in site.spool.iterdir()} == \
+        {"d1.test", "xn--bcher-kva.example"}
+
+
 # --- PostgreSQL ------------------------------------------------------------------
 
 
@@ -423,7 +448,6 @@ def postgres(scratch, programs):
 
 def test_the_resolver_over_postgresql(postgres):
     """The table of tests/unit/lda/test_resolve.c, with a real server."""
-    import subprocess
     from harness import BUILD
     from harness.site import SANITIZER_ENV
     program = TOP / BUILD / "tests" / "unit" / "lda" / "test_resolve"
@@ -435,6 +459,42 @@ def test_the_resolver_over_postgresql(postgres):
         "VBOX_TEST_PGSQL": str(postgres.conninfo)}, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert r.returncode == 0, r.stdout.decode(errors="replace")
+
+
+def test_rights_to_read_suffice(site, postgres):
+    """What vbox-directory(5) says that delivery needs."""
+    site.configure(directory=[f"pgsql:{postgres.conninfo}"])
+    adm = Vboxadm(site)
+    adm("domain", "add", "d1.test")
+    adm("user", "add", "fred@d1.test", "--password-stdin", data=b"secret\n")
+    postgres.sql(
+        "CREATE ROLE reader LOGIN;"
+        "GRANT SELECT ON vbox_schema, domains, aliases TO reader;"
+        "GRANT SELECT (local, domain, home, format, host, state, reason, "
+        "until, quota_bytes, quota_messages, forward, keep) ON accounts "
+        "TO reader")
+    postgres.conninfo.write_text(
+        postgres.conninfo.read_text().replace("user=vbox", "user=reader"))
+    deliver(site, "d1.test", "fred")
+    deliver(site, "d1.test", "nobody", code=67)
+    adm.run("user", "show", "fred@d1.test", code=75)
+
+
+def test_another_version_of_the_schema_is_left_alone(site, postgres):
+    for spec, sql in (
+            (f"pgsql:{postgres.conninfo}", postgres.sql),
+            (f"sqlite:{site.state}/vbox.db", lambda text: subprocess.run(
+                ["sqlite3", str(site.state / "vbox.db"), text], check=True))):
+        site.configure(directory=[spec])
+        adm = Vboxadm(site)
+        adm("domain", "add", "d1.test")
+        adm("user", "add", "fred@d1.test")
+        sql("UPDATE vbox_schema SET version = 99")
+        r = deliver(site, "d1.test", "fred", code=75)
+        assert r.stdout.startswith(b"4.3"), r.stdout
+        adm.run("user", "add", "jane@d1.test", code=78)
+        sql("UPDATE vbox_schema SET version = 1")
+        deliver(site, "d1.test", "fred")
 
 
 def test_dovecot_over_postgresql(site, postgres):
