@@ -87,6 +87,7 @@ fill_locks(const struct settings *s, struct mbox_lock_how *how)
 	how->order[n] = MBOX_LOCK_NONE;
 	how->timeout_ms = (int64_t)s->lock_timeout;
 	how->stale_ms = (int64_t)s->dotlock_stale;
+	how->slot_dir = s->state_dir;
 	how->method = s->dotlock_method == SET_DOTLOCK_LIBLOCKFILE ?
 	    DOTLOCK_LIBLOCKFILE : DOTLOCK_AUTO;
 }

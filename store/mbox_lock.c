@@ -25,10 +25,11 @@
 #define REFRESH_MS 30000
 /* Content of a lock that is worth reading: a pid, perhaps ":host". */
 #define LOCK_CONTENT 256
-/* Lock files that stay in a directory: as many deliveries into it at a time
- * go without making one. */
-#define SLOT_NAME ".vbox-lock."
-#define SLOTS 8
+/* Slots of all processes that deliver here at the same time; one that finds
+ * none free in some tries makes a file for its lock. */
+#define SLOT_DIR "locks"
+#define SLOTS 128
+#define SLOT_TRIES 8
 /* inode of /proc/self/ns/pid in the first pid namespace
  * (PROC_PID_INIT_INO, linux/proc_ns.h). */
 #define FIRST_PID_NS 0xEFFFFFFCUL
@@ -38,7 +39,7 @@ enum attempt { TAKEN, BUSY, FAILED };
 void
 mbox_lock_init(struct mbox_lock *l)
 {
-	*l = (struct mbox_lock){ .dirfd = -1, .fd = -1, .slot = -1 };
+	*l = (struct mbox_lock){ .dirfd = -1, .fd = -1 };
 }
 
 /* --- stale dotlocks -------------------------------------------------------- */
@@ -259,42 +260,6 @@ write_pid(int fd)
 	return file_pwrite_all(fd, text, (size_t)n, 0);
 }
 
-/*
- * Takes the slot file N for us, or -1. One with a second name is a lock that
- * a dead process left: it must keep its content, or the dead one's lock would
- * look like ours, so the slot gets a new file.
- */
-static int
-take_slot(struct mbox_lock *l, unsigned n)
-{
-	char name[sizeof(SLOT_NAME) + 12];
-	struct stat st, at;
-	int fd;
-
-	(void)snprintf(name, sizeof(name), SLOT_NAME "%u", n); /* fits */
-	for (int round = 0; round < 2; round++) {
-		fd = file_open_beneath(l->dirfd, name, O_RDWR | O_CREAT, 0644);
-		if (fd < 0)
-			return -1;
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 ||
-		    !S_ISREG(st.st_mode) || st.st_uid != geteuid())
-			break;
-		/* The name may be another file's by now. */
-		if (st.st_nlink == 1 &&
-		    fstatat(l->dirfd, name, &at, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    at.st_ino == st.st_ino && at.st_dev == st.st_dev) {
-			if (write_pid(fd) == 0)
-				return fd;
-			break;
-		}
-		if (st.st_nlink > 1 && unlinkat(l->dirfd, name, 0) < 0)
-			break;
-		file_close(&fd);
-	}
-	file_close(&fd);
-	return -1;
-}
-
 /* The lock is written without a name and linked complete: killed at any
  * point we leave nothing, or a lock that says whose it is. */
 static enum attempt
@@ -325,21 +290,105 @@ by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 	return done;
 }
 
+/* The slot of this process: it delivers one mbox after the other. A child
+ * has its own. */
+static struct {
+	int fd;
+	pid_t owner;
+	bool useless;		/* another file system, no directory */
+} slot = { .fd = -1 };
+
+/*
+ * Takes the slot file N for us, or -1. One with a second name is a lock that
+ * a dead process left: it must keep its content, or the dead one's lock would
+ * look like ours, so the slot gets a new file.
+ */
+static int
+take_slot(int dir, unsigned n)
+{
+	char name[16];
+	struct stat st, at;
+	int fd;
+
+	(void)snprintf(name, sizeof(name), "%u", n); /* fits */
+	for (int round = 0; round < 2; round++) {
+		fd = file_open_beneath(dir, name, O_RDWR | O_CREAT, 0644);
+		if (fd < 0)
+			return -1;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 ||
+		    !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+			break;
+		/* The name may be another file's by now. */
+		if (st.st_nlink == 1 && fstatat(dir, name, &at,
+		    AT_SYMLINK_NOFOLLOW) == 0 && at.st_ino == st.st_ino &&
+		    at.st_dev == st.st_dev)
+			return fd;
+		if (st.st_nlink > 1 && unlinkat(dir, name, 0) < 0)
+			break;
+		file_close(&fd);
+	}
+	file_close(&fd);
+	return -1;
+}
+
+static int
+find_slot(const char *slot_dir)
+{
+	int root = file_open_root(slot_dir), dir, fd = -1;
+
+	if (root < 0)
+		return -1;
+	dir = file_open_dir(root, SLOT_DIR, FILE_MAKE, 0700);
+	file_close(&root);
+	if (dir < 0)
+		return -1;
+	/* Processes begin at different slots and rarely meet. */
+	for (unsigned i = 0; i < SLOT_TRIES && fd < 0; i++)
+		fd = take_slot(dir, ((unsigned)getpid() + i) % SLOTS);
+	file_close(&dir);
+	return fd;
+}
+
+/* Our slot, ready to be linked: one name, our pid, made now. False when
+ * there is none to be had. */
+static bool
+ready_slot(const char *slot_dir)
+{
+	struct stat st;
+
+	if (slot.owner != getpid()) {
+		file_close(&slot.fd);
+		slot.owner = getpid();
+		slot.useless = false;
+	}
+	if (slot.useless || !slot_dir)
+		return false;
+	/* A second name that we could not take away makes it useless. */
+	if (slot.fd >= 0 && (fstat(slot.fd, &st) < 0 || st.st_nlink != 1))
+		file_close(&slot.fd);
+	if (slot.fd < 0)
+		slot.fd = find_slot(slot_dir);
+	if (slot.fd >= 0 && write_pid(slot.fd) == 0)
+		return true;
+	file_close(&slot.fd);
+	slot.useless = true;
+	return false;
+}
+
 static enum attempt
-by_slot(struct mbox_lock *l, const char *lockname, struct verdict *v)
+by_slot(struct mbox_lock *l, const char *lockname, const char *slot_dir,
+    struct verdict *v)
 {
 	char path[40];
 
-	for (unsigned n = 0; n < SLOTS && l->slot < 0; n++)
-		l->slot = take_slot(l, n);
-	if (l->slot < 0)
+	if (!ready_slot(slot_dir))
 		return by_link(l, lockname, v);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", l->slot); /* fits */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", slot.fd); /* fits */
 	if (linkat(AT_FDCWD, path, l->dirfd, lockname, AT_SYMLINK_FOLLOW) == 0)
 		return TAKEN;
 	if (errno == EEXIST)
 		return BUSY;
-	file_close(&l->slot);
+	slot.useless = errno == EXDEV || errno == EPERM || errno == EACCES;
 	return by_link(l, lockname, v);
 }
 
@@ -359,7 +408,7 @@ try_dotlock(struct mbox_lock *l, const char *name,
 	for (int round = 0; ; round++) {
 		/* liblockfile would judge a lock that it meets by itself. */
 		if (how->method == DOTLOCK_AUTO)
-			done = by_slot(l, lockname, v);
+			done = by_slot(l, lockname, how->slot_dir, v);
 		else if (fstatat(l->dirfd, lockname, &st,
 		    AT_SYMLINK_NOFOLLOW) == 0)
 			done = BUSY;
@@ -512,7 +561,6 @@ mbox_lock_release(struct mbox_lock *l)
 		(void)flock(l->fd, LOCK_UN);
 	if (l->fcntl_held)
 		(void)fcntl(l->fd, F_OFD_SETLK, &fl);
-	file_close(&l->slot);
 	l->name[0] = '\0';
 	l->flock_held = l->fcntl_held = false;
 }

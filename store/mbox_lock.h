@@ -21,11 +21,12 @@
  *     started after the lock was made (the pid was used again)
  *   - it names nobody and is older than this boot of the machine
  *   - its age is beyond `stale_ms` and no living process of this host is in it
- * The lock is a second name of a small file that stays, .vbox-lock.N in the
- * mbox's directory, held by flock while its name is used: making and removing
+ * The lock is a second name of a small file that stays in a directory of our
+ * own (`slot_dir`), held by flock while its name is used: making and removing
  * a file for each delivery makes ext4 look past every inode that was removed
  * in the last seconds, which under load costs more than the delivery
- * (docs/PERFORMANCE.md).
+ * (docs/PERFORMANCE.md). Where that directory is missing or on another file
+ * system, a file without a name is made and linked.
  *
  * liblockfile breaks stale locks by check and unlink, which let two holders
  * in when measured; so breaking happens under a guard (flock on the
@@ -58,6 +59,8 @@ struct mbox_lock_how {
 	enum dotlock_method method;
 	int64_t timeout_ms;	/* 0: one try */
 	int64_t stale_ms;
+	const char *slot_dir;	/* trusted; slots are in "locks" below it;
+				 * NULL: none */
 	/* Asked between two tries: true ends the wait (V_SHUTDOWN). */
 	bool (*stop)(void);
 };
@@ -66,7 +69,6 @@ struct mbox_lock {
 	int dirfd;		/* borrowed */
 	int fd;			/* borrowed */
 	char name[256];		/* of the dotlock; empty when not held */
-	int slot;		/* the file whose second name it is, or -1 */
 	bool fcntl_held;
 	bool flock_held;
 	int64_t refreshed_ms;
