@@ -275,8 +275,6 @@ run_program(const struct submit_job *job, struct verdict *v)
 	int status = 0, error = 0;
 	bool given;
 
-	if (through)
-		return through(job, v);
 	/* An inherited SIG_IGN would make waitpid lose the status. */
 	(void)sigaction(SIGPIPE, &ignore, &pipe_old);
 	(void)sigaction(SIGCHLD, &child, &child_old);
@@ -314,6 +312,9 @@ submit_run(const struct submit_job *job, struct verdict *v)
 
 	if (job->to_count == 0 || job->to_count > SUBMIT_RECIPIENTS)
 		return verdict_set(v, V_SUBMIT, "%zu recipients", job->to_count);
+	/* A confined process may not connect either. */
+	if (through)
+		return through(job, v);
 	if (submit_smtp_is(job->command))
 		return submit_smtp_run(job, v);
 	if (job->command[0] != '/')

@@ -20,6 +20,8 @@
 #define AT_A_TIME 20
 /* Words of one request: command, sender, head, recipients. */
 #define REQUEST_MAX (4 * 1024 * 1024)
+/* A name for EHLO, with its NUL. */
+#define HOST_MAX 256
 /* Time for the answer beyond the program's own. */
 #define GRACE_MS 10000
 
@@ -28,8 +30,11 @@ struct request {
 	uint64_t timeout_ms;
 	uint64_t start, size;	/* of the message */
 	uint32_t to_count;
+	uint32_t flags;
+	uint32_t each;		/* an answer for each recipient is wanted */
 };
 
+/* With `each` the enum submit_answer of each recipient follow, a byte each. */
 struct answer {
 	uint32_t why;
 	char detail[VERDICT_DETAIL];
@@ -73,7 +78,8 @@ words_file(const struct submit_job *job)
 {
 	struct request r = { .timeout_ms = job->timeout_ms,
 	    .start = job->start, .size = job->message->n,
-	    .to_count = (uint32_t)job->to_count };
+	    .to_count = (uint32_t)job->to_count, .flags = job->flags,
+	    .each = job->each != NULL };
 	struct buf b;
 	int fd = -1;
 
@@ -82,6 +88,10 @@ words_file(const struct submit_job *job)
 	add_word(&b, str_of(job->command));
 	add_word(&b, job->sender);
 	add_word(&b, job->head);
+	add_word(&b, str_of(job->hostname));
+	add_word(&b, job->notify);
+	add_word(&b, job->ret);
+	add_word(&b, job->envid);
 	for (size_t i = 0; i < job->to_count; i++)
 		add_word(&b, job->to[i]);
 	if (!b.full)
@@ -108,30 +118,46 @@ send_request(const int fds[FD_COUNT])
 	return sendmsg(helper_socket, &m, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
+/* n bytes of the answer; -1 with the verdict set. */
 static int
-read_answer(int fd, int64_t deadline, struct verdict *v)
+read_bytes(int fd, void *bytes, size_t n, int64_t deadline, struct verdict *v)
 {
-	struct answer a;
 	size_t have = 0;
 
-	while (have < sizeof(a)) {
+	while (have < n) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		int64_t left = deadline - clock_mono_ms();
-		ssize_t n;
+		ssize_t got;
 
 		if (left <= 0)
 			return verdict_set(v, V_SUBMIT,
 			    "the submit helper does not answer");
 		if (poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left) <= 0)
 			continue;
-		n = read(fd, (char *)&a + have, sizeof(a) - have);
-		if (n < 0 && errno == EINTR)
+		got = read(fd, (char *)bytes + have, n - have);
+		if (got < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
+		if (got <= 0)
 			return verdict_set(v, V_SUBMIT,
 			    "the submit helper died");
-		have += (size_t)n;
+		have += (size_t)got;
 	}
+	return 0;
+}
+
+static int
+read_answer(int fd, const struct submit_job *job, int64_t deadline,
+    struct verdict *v)
+{
+	unsigned char each[SUBMIT_RECIPIENTS];
+	struct answer a;
+
+	if (read_bytes(fd, &a, sizeof(a), deadline, v) < 0 || (job->each &&
+	    read_bytes(fd, each, job->to_count, deadline, v) < 0))
+		return -1;
+	for (size_t i = 0; job->each && i < job->to_count; i++)
+		job->each[i] = each[i] == SUBMIT_TAKEN ? SUBMIT_TAKEN :
+		    each[i] == SUBMIT_REFUSED ? SUBMIT_REFUSED : SUBMIT_LATER;
 	a.detail[sizeof(a.detail) - 1] = '\0';
 	if (a.why >= V_WHY_COUNT)
 		return verdict_set(v, V_SUBMIT, "a wrong answer");
@@ -145,6 +171,9 @@ ask(const struct submit_job *job, struct verdict *v)
 {
 	int fds[FD_COUNT] = { -1, -1, -1 }, back[2] = { -1, -1 }, r = -1;
 
+	/* Whatever fails on the way may be tried again. */
+	for (size_t i = 0; job->each && i < job->to_count; i++)
+		job->each[i] = SUBMIT_LATER;
 	fds[FD_WORDS] = words_file(job);
 	fds[FD_MESSAGE] = message_file(job);
 	if (fds[FD_WORDS] < 0 || fds[FD_MESSAGE] < 0 ||
@@ -158,7 +187,7 @@ ask(const struct submit_job *job, struct verdict *v)
 		goto out;
 	}
 	file_close(&back[1]);
-	r = read_answer(back[0], clock_mono_ms() + (int64_t)job->timeout_ms +
+	r = read_answer(back[0], job, clock_mono_ms() + (int64_t)job->timeout_ms +
 	    GRACE_MS, v);
 out:
 	file_close(&fds[FD_WORDS]);
@@ -205,21 +234,44 @@ known_command(const struct config *c, struct str word)
 	return NULL;
 }
 
+/* A host's name, or none: it becomes part of a command. */
+static bool
+is_hostname(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_isalnum(s.p[i]) && s.p[i] != '.' && s.p[i] != '-')
+			return false;
+	return s.n < HOST_MAX;
+}
+
+/* Fills each_r and *n_r when that is asked for. */
 static int
-run(const struct config *c, struct str in, int message, struct verdict *v)
+run(const struct config *c, struct str in, int message,
+    enum submit_answer *each_r, size_t *n_r, struct verdict *v)
 {
 	static struct str to[SUBMIT_RECIPIENTS];
+	static char name[HOST_MAX];
 	struct source source = { .fd = message };
 	struct submit_job job = { .message = &source, .to = to };
 	struct request r;
-	struct str command;
+	struct str command, host;
 
 	if (in.n < sizeof(r))
 		return verdict_set(v, V_SUBMIT, "a wrong request");
 	memcpy(&r, in.p, sizeof(r));
 	in = str_sub(in, sizeof(r), in.n);
-	if (r.to_count > SUBMIT_RECIPIENTS || take_word(&in, &command) < 0 ||
-	    take_word(&in, &job.sender) < 0 || take_word(&in, &job.head) < 0)
+	if (r.to_count > SUBMIT_RECIPIENTS)
+		return verdict_set(v, V_SUBMIT, "a wrong request");
+	/* Answers are there whatever fails: SUBMIT_LATER is 0. */
+	if (r.each) {
+		job.each = each_r;
+		*n_r = r.to_count;
+	}
+	if (take_word(&in, &command) < 0 ||
+	    take_word(&in, &job.sender) < 0 ||
+	    take_word(&in, &job.head) < 0 || take_word(&in, &host) < 0 ||
+	    take_word(&in, &job.notify) < 0 || take_word(&in, &job.ret) < 0 ||
+	    take_word(&in, &job.envid) < 0 || !is_hostname(host))
 		return verdict_set(v, V_SUBMIT, "a wrong request");
 	for (uint32_t i = 0; i < r.to_count; i++)
 		if (take_word(&in, &to[i]) < 0)
@@ -231,6 +283,10 @@ run(const struct config *c, struct str in, int message, struct verdict *v)
 	job.timeout_ms = r.timeout_ms;
 	job.start = r.start;
 	job.to_count = r.to_count;
+	job.flags = r.flags;
+	if (host.n)
+		memcpy(name, host.p, host.n);	/* ends in NUL */
+	job.hostname = name;
 	source.n = r.size;
 	return submit_run(&job, v);
 }
@@ -238,18 +294,24 @@ run(const struct config *c, struct str in, int message, struct verdict *v)
 static void
 one(const struct config *c, const int fds[FD_COUNT])
 {
+	static enum submit_answer each[SUBMIT_RECIPIENTS];
 	struct verdict v = VERDICT_INIT;
 	struct answer a = { .why = V_SUBMIT };
-	struct buf words;
+	struct buf words, bytes;
+	size_t n = 0;
 
 	buf_init(&words, REQUEST_MAX);
 	if (lseek(fds[FD_WORDS], 0, SEEK_SET) == 0 &&
 	    file_read_whole(fds[FD_WORDS], &words) == 0)
-		(void)run(c, buf_str(&words), fds[FD_MESSAGE], &v);
+		(void)run(c, buf_str(&words), fds[FD_MESSAGE], each, &n, &v);
 	a.why = v.why;
 	memcpy(a.detail, v.detail, sizeof(a.detail));
+	buf_init(&bytes, sizeof(a) + SUBMIT_RECIPIENTS);
+	(void)buf_add(&bytes, &a, sizeof(a));		/* fits */
+	for (size_t i = 0; i < n; i++)
+		(void)buf_addc(&bytes, (char)each[i]);	/* fits */
 	/* A worker that is gone needs no answer. */
-	(void)file_write_all(fds[FD_ANSWER], &a, sizeof(a));
+	(void)file_write_all(fds[FD_ANSWER], bytes.p, bytes.n);
 }
 
 static int

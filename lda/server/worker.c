@@ -23,6 +23,7 @@
 #include "lda/server/submitter.h"
 #include "store/base/file.h"
 #include "store/retry.h"
+#include "store/state.h"
 
 /* A worker that had nothing to do for so long looks whether it is needed. */
 #define IDLE_MS 10000
@@ -238,6 +239,9 @@ warm_up(struct worker *w)
 	(void)resolve_domain(&w->resolver, STR("w\303\244rmen.invalid"), &a, &record,
 	    &v);
 	arena_release(&a);
+	/* The accounts' state is asked much later; a directory that is no
+	 * SQLite has not loaded it. Without it the state says so itself. */
+	(void)state_preload(&v);
 	/* For the filters, which inherit them: Landlock hides iconv's tables. */
 	(void)charset_preload();
 }

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "lda/server/submitter.h"
 #include "lda/submit.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
@@ -629,6 +630,62 @@ programs(void **state)
 	assert_int_equal(each[0], SUBMIT_LATER);
 }
 
+/* Confined workers ask a helper: it passes all of it on, and all answers. */
+static void
+through_the_helper(void **state)
+{
+	static const struct line lines[] = { GREETING, EHLO_FULL,
+	    { "RCPT TO:<e", "550 no\r\n" }, ALL_WELL };
+	struct server s = start(ON_UNIX, lines, COUNT(lines));
+	struct submit_job job = job_of(s.command);
+	enum submit_answer each[2] = { SUBMIT_LATER, SUBMIT_LATER };
+	struct config config = { .global.submit = s.command };
+	struct verdict v = VERDICT_INIT;
+	int socket = -1, status;
+	struct buf got;
+	pid_t helper;
+
+	(void)state;
+	helper = submitter_start(&config, &socket, &v);
+	assert_true(helper > 0);
+	submitter_use(socket);
+	job.to_count = 2;
+	job.each = each;
+	job.notify = STR("NEVER");
+	job.ret = STR("HDRS");
+	job.envid = STR("1");
+	job.flags = SUBMIT_SMTPUTF8;
+	assert_int_equal(submit_run(&job, &v), -1);
+	assert_int_equal(v.why, V_POLICY);
+	assert_int_equal(each[0], SUBMIT_TAKEN);
+	assert_int_equal(each[1], SUBMIT_REFUSED);
+	stop(&s);
+	buf_init(&got, 10000);
+	read_got(&got);
+	assert_string_equal(got.p, "EHLO mx.test\r\n"
+	    "MAIL FROM:<a@b.test> SIZE=39 SMTPUTF8 RET=HDRS ENVID=1\r\n"
+	    "RCPT TO:<c@d.test> NOTIFY=NEVER\r\n"
+	    "RCPT TO:<e@f.test> NOTIFY=NEVER\r\nDATA\r\n"
+	    "Delivered-To: x@y\r\nSubject: a\r\n\r\nbody\r\n.\r\nQUIT\r\n");
+	buf_release(&got);
+	/* What the configuration does not know is not run; a host's name
+	 * cannot become a command. */
+	v = VERDICT_INIT;
+	job.command = "/bin/true";
+	assert_int_equal(submit_run(&job, &v), -1);
+	assert_int_equal(v.why, V_CONFIG);
+	assert_int_equal(each[0], SUBMIT_LATER);
+	v = VERDICT_INIT;
+	job.command = s.command;
+	job.hostname = "x\r\nQUIT";
+	assert_int_equal(submit_run(&job, &v), -1);
+	assert_int_equal(v.why, V_SUBMIT);
+	submit_through(NULL);
+	file_close(&socket);
+	assert_int_equal(waitpid(helper, &status, 0), helper);
+	assert_int_equal(status, 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -647,6 +704,7 @@ main(void)
 		CASE(over_tcp),
 		CASE(wrong_places),
 		CASE(programs),
+		CASE(through_the_helper),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
