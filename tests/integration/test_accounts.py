@@ -12,6 +12,7 @@ import pytest
 from harness import GID, TOP, UID, as_vmail
 from harness.accounts import DovecotServer, Postgres, Vboxadm
 from harness.dovecot import Dovecot
+from harness.lmtp import Lmtpd
 from harness.mbox import unquote
 
 MAIL = b"From: a@elsewhere.example\nSubject: one\n\nhello\n"
@@ -766,3 +767,70 @@ def test_a_failed_conversion_changes_nothing(site, two_domains):
     same_mail(snapshot(site, "d1.test", "fred"), before)
     assert adm.json("user", "show", "fred@d1.test")["state"] == "active"
     deliver(site, "d1.test", "fred")
+
+
+# --- through LMTP -------------------------------------------------------------------
+
+
+def test_one_table_through_lmtp_and_argv(site, two_domains):
+    """The accounts that vboxadm made, asked by a confined worker."""
+    adm = two_domains
+    adm("user", "add", "off@d1.test", "--state", "disabled")
+    adm("user", "add", "lock@d1.test", "--state", "locked")
+    adm("user", "add", "müller@d1.test")
+    table = [("Fred+x@Alias.test", "250 2.1.5", 0),
+             ("fred@d2.test", "250 2.1.5", 0),
+             ("info@d1.test", "250 2.1.5", 0),
+             ("nobody@d1.test", "550 5.1.1", 67),
+             ("fred@d9.test", "550 5.1.2", 67),
+             ("off@d1.test", "550 5.2.1", 69),
+             ("lock@d1.test", "450 4.2.1", 75),
+             ("new@d1.test", "553 5.1.3", 65),
+             ("fr%ed@d1.test", "553 5.1.3", 65)]
+    with Lmtpd(site) as service, service.connect() as client:
+        client.hello()
+        rcpt, done = client.message([a for a, _, _ in table], MAIL)
+        for (address, want, _), got in zip(table, rcpt):
+            assert got.startswith(want), (address, got)
+        assert [d[:3] for d in done] == ["250"] * 3
+        # What is new is known at once, what is gone is not for long.
+        adm("user", "add", "late@d1.test")
+        rcpt, done = client.message(["late@d1.test"], MAIL)
+        assert rcpt[0].startswith("250") and done[0].startswith("250")
+    for address, want, code in table:
+        local, _, domain = address.rpartition("@")
+        r = deliver(site, domain, local, code=code)
+        if code:
+            assert r.stdout.startswith(want.split()[1].encode()), r.stdout
+    # Once each through LMTP (by name and by alias), once each by argv.
+    assert len(site.messages("d1.test", "fred")) == 4
+    assert len(site.messages("d2.test", "fred")) == 4
+
+
+def test_lmtp_while_postgresql_fails(site, postgres):
+    site.configure(directory=[f"pgsql:{postgres.conninfo}"], cache_ttl="1ms",
+                   cache_negative_ttl="1ms", cache_stale="1h", workers=1)
+    adm = Vboxadm(site)
+    adm("domain", "add", "d1.test")
+    for user in ("fred", "jane", "new1"):
+        adm("user", "add", f"{user}@d1.test")
+    with Lmtpd(site) as service:
+
+        def says(*users):
+            with service.connect() as client:
+                client.hello()
+                rcpt, done = client.message([f"{u}@d1.test" for u in users],
+                                            MAIL)
+                return [r[:3] for r in rcpt], [d[:3] for d in done]
+
+        assert says("fred", "jane") == (["250"] * 2, ["250"] * 2)
+        postgres.stop()
+        assert says("fred", "new1", "x") == (["250", "451", "451"], ["250"])
+        postgres.start()
+        assert says("fred", "new1", "x") == (["250", "250", "550"],
+                                             ["250", "250"])
+        postgres.freeze()
+        assert says("jane", "stranger") == (["250", "451"], ["250"])
+        assert says("fred", "y") == (["250", "451"], ["250"])
+        postgres.thaw()
+    assert len(site.messages("d1.test", "fred")) == 4
