@@ -189,6 +189,10 @@ $(SIEVE_CASES): $(B)/%: $(B)/%.o $(LIB_FILTERS) $(LIB_BASE)
 sieve-cases: $(SIEVE_CASES)
 	$(Q)$(SIEVE_CASES) tests/sieve/cases/*.txt
 
+# The same cases through Pigeonhole; disagreements have reasons.
+second-opinion: test-deps
+	$(Q)tests/sieve/second-opinion.py
+
 # What Sieve costs, beside Pigeonhole.
 $(B)/tests/bench/bench_sieve: %: %.o $(LIB_FILTERS) $(LIB_BASE)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(LINK_FILTERS)
@@ -286,6 +290,6 @@ clean:
 	rm -rf build
 
 .PHONY: bench-directory
-.PHONY: all unit bench-sieve soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
+.PHONY: all unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -138,10 +138,7 @@ string_at(struct run *r, const struct node *n, uint32_t index,
 		return 0;
 	if (run_work(r, n, s_r->n))
 		return -1;
-	if (vars_expand(r, *s_r, s_r))
-		return run_error(r, n, "a string grows past %d bytes when its "
-		    "variables are put in", LIMIT_STRING_SIZE);
-	return 0;
+	return vars_expand(r, n, *s_r, s_r);
 }
 
 int

@@ -311,7 +311,8 @@ lookup(struct run *r, const struct reference *ref)
 }
 
 int
-vars_expand(struct run *r, struct str s, struct str *out_r)
+vars_expand(struct run *r, const struct node *n, struct str s,
+    struct str *out_r)
 {
 	struct reference ref;
 	struct str before;
@@ -327,7 +328,8 @@ vars_expand(struct run *r, struct str s, struct str *out_r)
 			break;
 	} while (more);
 	if (b->full || b->n > LIMIT_STRING_SIZE)
-		return -1;
+		return run_error(r, n, "a string grows past %d bytes when its "
+		    "variables are put in", LIMIT_STRING_SIZE);
 	*out_r = run_copy(r, buf_str(b));
-	return out_r->p ? 0 : -1;
+	return out_r->p ? 0 : run_no_memory(r, n);
 }

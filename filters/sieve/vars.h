@@ -11,6 +11,7 @@
 #include "store/base/arena.h"
 #include "store/base/str.h"
 
+struct node;
 struct run;
 
 /* Is there a "${name}" in s? */
@@ -48,7 +49,8 @@ int vars_set(struct run *r, struct str name, struct str value);
 /* global: from here on the name means the global variable. */
 int vars_declare_global(struct run *r, struct str name);
 
-/* s with its references replaced. */
-int vars_expand(struct run *r, struct str s, struct str *out_r);
+/* s with its references replaced; -1 is reported at the node. */
+int vars_expand(struct run *r, const struct node *n, struct str s,
+    struct str *out_r);
 
 #endif
