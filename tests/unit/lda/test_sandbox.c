@@ -25,6 +25,8 @@
 
 #include "lda/server/sandbox.h"
 #include "store/base/file.h"
+#include "store/keywords.h"
+#include "store/state.h"
 
 static char top[] = "/tmp/vbox-sandbox-XXXXXX";
 static char outside[] = "/tmp/vbox-outside-XXXXXX";
@@ -205,6 +207,45 @@ make_unix_socket(void)
 	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0 ? -1 : 0;
 }
 
+static int
+remember(void)
+{
+	struct state_mark m = { STATE_REDIRECT, STR("key"), 60 };
+	struct verdict v = VERDICT_INIT;
+	char path[256];
+	struct state *st;
+	int r = -1;
+
+	(void)snprintf(path, sizeof(path), "%s/state", top);
+	st = state_open(path, "d.test/fred.db");
+	if (state_mark(st, &m, 1, STATE_SYNC, &v) == 0 &&
+	    state_seen(st, m.kind, m.key, &v) == STATE_YES)
+		r = state_forget(st, &m, 1, &v);
+	if (r < 0)
+		print_message("%s\n", v.detail);
+	state_close(&st);
+	return r;
+}
+
+static int
+give_keywords(void)
+{
+	static const struct str names[] = { { "work", 4 } };
+	struct verdict v = VERDICT_INIT;
+	struct buf letters;
+	char path[256];
+	size_t lost;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/mail", top);
+	fd = file_open_root(path);
+	buf_init(&letters, KEYWORDS_MAX);
+	lost = keywords_letters(fd, names, 1, 0600, &letters, &v);
+	buf_release(&letters);
+	file_close(&fd);
+	return lost ? -1 : 0;
+}
+
 struct probe {
 	const char *name;
 	int (*try)(void);
@@ -232,6 +273,8 @@ static const struct probe probes[] = {
 	{ "spool", spool_file, 0 },
 	{ "look at processes", look_at_processes, 0 },
 	{ "make a unix socket", make_unix_socket, 0 },
+	{ "remember", remember, 0 },
+	{ "give keywords", give_keywords, 0 },
 };
 
 static struct config config;
@@ -243,6 +286,8 @@ load(const char *sandbox)
 	struct verdict v = VERDICT_INIT;
 	struct buf problems;
 
+	if (state_preload(&v) < 0)	/* as a worker does */
+		fail_msg("%s", v.detail);
 	(void)snprintf(text, sizeof(text), "directory = {\"fs\"}\n"
 	    "mbox_path = \"%s/mail/%%d/%%n\"\nhome = \"%s/mail/%%d/%%n\"\n"
 	    "spool_dir = \"%s/spool\"\nstate_dir = \"%s/state\"\n"
