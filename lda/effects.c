@@ -19,6 +19,7 @@
 #define USER_LOG_MAX ((off_t)1 << 20)
 #define LINE_MAX 2000
 #define ADDRESS_MAX 2000
+#define KEY_MAX 4096
 
 struct running {
 	const struct agent *agent;
@@ -116,14 +117,22 @@ static void
 vacation(const struct running *run, const struct plan_effect *e)
 {
 	const struct engine_action *a = e->action;
-	struct state_mark mark = { STATE_VACATION, a->key, a->seconds };
+	struct state_mark mark = { .kind = STATE_VACATION,
+	    .seconds = a->seconds };
 	struct state *state = state_of(e->settings, e->target);
-	struct buf message, postmaster;
+	struct buf message, postmaster, key;
 	struct verdict v = VERDICT_INIT;
 	struct compose c;
 
 	buf_init(&message, COMPOSE_MAX);
 	buf_init(&postmaster, ADDRESS_MAX);
+	/* Each sender gets each answer once (RFC 5230 section 4.2). */
+	buf_init(&key, KEY_MAX);
+	buf_adds(&key, a->key);
+	buf_addc(&key, ' ');
+	for (size_t i = 0; i < a->address.n; i++)
+		buf_addc(&key, ascii_lower(a->address.p[i]));
+	mark.key = buf_str(&key);
 	/* Marked before it is sent: of two deliveries at the same time one
 	 * answers. An answer too few is better than two. */
 	switch (state_claim(state, &mark, STATE_NO_SYNC, &v)) {
@@ -151,6 +160,7 @@ vacation(const struct running *run, const struct plan_effect *e)
 out:
 	buf_release(&message);
 	buf_release(&postmaster);
+	buf_release(&key);
 	state_close(&state);
 }
 

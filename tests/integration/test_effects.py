@@ -1,0 +1,229 @@
+"""What scripts and the directory send out: redirects, answers, notices; all or
+nothing with the mailbox, and nothing twice when the MTA tries again."""
+import resource
+import stat
+
+import pytest
+
+from harness.mbox import fields
+
+LETTER = (b"From: Anna <anna@client.test>\nTo: fred@d1.test\nSubject: hello\n"
+          b"Message-ID: <1@client.test>\nReceived: by mx.test; today\n\nhi\n")
+
+
+class Outbox:
+    """A submission program that keeps what it is given, one file a call."""
+
+    def __init__(self, site):
+        self.dir = site.own_dir(site.dir / "outbox")
+        self.program = site.dir / "submit"
+        self.program.write_text(
+            "#!/bin/sh\n"
+            f'out=$(mktemp {self.dir}/mail.XXXXXX) || exit 75\n'
+            f'[ ! -e {self.dir}/fail ] || {{ cat >/dev/null; rm "$out"; exit 75; }}\n'
+            '{ printf "%s\\n" "$*"; cat; } >"$out"\n')
+        self.program.chmod(0o755)
+        site.configure(submit=self.program)
+
+    def mails(self):
+        """(arguments, message) of each call."""
+        return [tuple(p.read_bytes().split(b"\n", 1))
+                for p in sorted(self.dir.glob("mail.*"),
+                                key=lambda p: p.stat().st_mtime_ns)]
+
+    def fail(self, yes):
+        flag = self.dir / "fail"
+        flag.touch() if yes else flag.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def outbox(site):
+    return Outbox(site)
+
+
+def script(site, text, domain="d1.test"):
+    site.own_file(site.home / domain / "fred" / ".dovecot.sieve",
+                  text.encode())
+
+
+def deliver(site, *args, data=LETTER, sender="anna@client.test", domain="d1.test",
+            want=0, **more):
+    r = site.deliver("-f", sender, *args, "--", domain, "fred", data=data, **more)
+    assert r.returncode == want, r
+    return r
+
+
+def test_redirect_goes_out_as_it_came(site, outbox):
+    script(site, 'redirect "joe@else.test";')
+    deliver(site)
+    [(args, mail)] = outbox.mails()
+    assert args == b"-oi -f anna@client.test -- joe@else.test"
+    assert mail == b"Delivered-To: fred@d1.test\n" + LETTER
+    assert site.messages("d1.test", "fred") == []
+
+
+def test_what_was_redirected_does_not_come_back(site, outbox):
+    script(site, 'redirect "joe@else.test";')
+    deliver(site)
+    back = outbox.mails()[0][1]
+    r = deliver(site, data=back, want=69)
+    assert r.stdout.startswith(b"5.4.6 ")
+    assert len(outbox.mails()) == 1
+
+
+def test_redirect_that_fails_leaves_nothing(site, outbox):
+    script(site, 'require "copy"; redirect :copy "joe@else.test";')
+    outbox.fail(True)
+    deliver(site, want=75)
+    assert site.messages("d1.test", "fred") == []
+    outbox.fail(False)
+    deliver(site)
+    assert len(site.messages("d1.test", "fred")) == 1
+    assert len(outbox.mails()) == 1
+
+
+def limited():
+    """No file may grow beyond 200 KB: the mbox, not the state."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+
+@pytest.mark.parametrize("redirects", [1, 3])
+def test_redirect_done_and_save_failed_is_not_done_again(site, outbox, redirects):
+    """MISSION V4; Pigeonhole 0.5.21 said success here and lost the mail."""
+    script(site, 'require "copy";\n' + "".join(
+        f'redirect :copy "joe{i}@else.test";\n' for i in range(redirects)))
+    box = site.add("d1.test", "fred")
+    old = b"From x  Sat Nov 21 01:54:49 2026\n\n" + b"y\n" * 99_950 + b"\n"
+    site.own_file(box, old)
+    deliver(site, want=75, preexec_fn=limited)
+    assert box.read_bytes() == old
+    assert len(outbox.mails()) == redirects
+    deliver(site, want=75, preexec_fn=limited)
+    assert len(outbox.mails()) == redirects
+    deliver(site)
+    assert len(outbox.mails()) == redirects
+    assert len(site.messages("d1.test", "fred")) == 2
+    # The same letter posted anew is another message.
+    deliver(site)
+    assert len(outbox.mails()) == 2 * redirects
+    assert len(site.messages("d1.test", "fred")) == 3
+
+
+def test_second_of_two_redirects_fails(site, outbox):
+    """The first is not repeated when the second is tried again."""
+    script(site, 'redirect "a@else.test"; redirect "b@else.test";')
+    outbox.program.write_text(outbox.program.read_text().replace(
+        "out=$", 'case "$*" in *b@else*) [ -e '
+        f'{outbox.dir}/ok ] || exit 75;; esac\nout=$', 1))
+    deliver(site, want=75)
+    assert len(outbox.mails()) == 1
+    (outbox.dir / "ok").touch()
+    deliver(site)
+    assert sorted(a.split()[-1] for a, _ in outbox.mails()) == [
+        b"a@else.test", b"b@else.test"]
+
+
+def test_srs_sender(site, outbox):
+    secret = site.own_file(site.dir / "srs", b"a-secret-of-some-length\n")
+    site.configure(srs_domain="d1.test", srs_secret_file=secret)
+    script(site, 'redirect "joe@else.test";')
+    deliver(site)
+    deliver(site, sender="")
+    (first, _), (second, _) = outbox.mails()
+    sender = first.split(b" -f ")[1].split()[0]
+    assert sender.startswith(b"SRS0=")
+    assert sender.endswith(b"=client.test=anna@d1.test")
+    assert second.split(b" -f ")[1].split()[0] == b"<>"
+
+
+VACATION = ('require "vacation"; vacation :days 3 :subject "Away" "I am away.";')
+
+
+def test_vacation_answers_once(site, outbox):
+    script(site, VACATION)
+    deliver(site)
+    deliver(site)
+    assert len(site.messages("d1.test", "fred")) == 2
+    [(args, mail)] = outbox.mails()
+    assert args == b"-oi -f <> -- anna@client.test"
+    assert fields(mail, "Auto-Submitted") == [b"auto-replied"]
+    assert fields(mail, "In-Reply-To") == [b"<1@client.test>"]
+    assert fields(mail, "To") == [b"anna@client.test"]
+    assert b"I am away." in mail
+    deliver(site, sender="bob@client.test")
+    assert len(outbox.mails()) == 2
+
+
+@pytest.mark.parametrize("sender,change", [
+    ("", (b"", b"")),
+    ("mailer-daemon@x.test", (b"", b"")),
+    ("owner-list@x.test", (b"", b"")),
+    ("list-request@x.test", (b"", b"")),
+    ("fred@d1.test", (b"", b"")),
+    ("a@b.test", (b"\n\n", b"\nAuto-Submitted: auto-replied\n\n")),
+    ("a@b.test", (b"\n\n", b"\nPrecedence: bulk\n\n")),
+    ("a@b.test", (b"\n\n", b"\nList-Id: <l.x.test>\n\n")),
+    ("a@b.test", (b"\n\n", b"\nList-Unsubscribe: <x>\n\n")),
+    ("a@b.test", (b"fred@d1.test", b"somebody@d1.test")),
+], ids=str)
+def test_vacation_keeps_silent(site, outbox, sender, change):
+    script(site, VACATION)
+    deliver(site, sender=sender, data=LETTER.replace(*change, 1))
+    assert outbox.mails() == []
+    assert len(site.messages("d1.test", "fred")) == 1
+
+
+def test_an_answer_that_cannot_be_sent_loses_no_mail(site, outbox):
+    script(site, VACATION)
+    outbox.fail(True)
+    deliver(site)
+    assert len(site.messages("d1.test", "fred")) == 1
+    assert "vacation answer not sent" in (site.log / "vbox.log").read_text()
+    outbox.fail(False)
+    deliver(site)
+    assert len(outbox.mails()) == 1
+
+
+def test_a_broken_script_is_told_once_a_day(site, outbox):
+    script(site, "nonsense;\n")
+    deliver(site)
+    deliver(site)
+    messages = site.messages("d1.test", "fred")
+    assert len(messages) == 3
+    told = [m for m in messages if b"Auto-Submitted" in m.split(b"\n\n")[0]]
+    assert len(told) == 1 and b".dovecot.sieve:1:1" in told[0]
+    log = (site.home / "d1.test/fred/.dovecot.sieve.log").read_text()
+    assert len(log.splitlines()) == 2
+
+
+def test_duplicate_is_known_again(site, outbox):
+    script(site, 'require ["duplicate", "fileinto"];\n'
+           'if duplicate { fileinto "Again"; }')
+    deliver(site, domain="d1.test")
+    deliver(site, domain="d1.test")
+    assert len(site.messages("d1.test", "fred")) == 1
+    assert (site.home / "d1.test/fred/mail/Again").exists()
+
+
+def test_flags_and_keywords_in_both_formats(site, outbox):
+    text = ('require "imap4flags"; setflag ["\\\\Seen", "\\\\Flagged", "$Work"];'
+            ' keep;')
+    for domain in ("d1.test", "d2.test"):
+        script(site, text, domain)
+        deliver(site, domain=domain)
+    raw = site.box("d1.test", "fred").read_bytes()
+    assert b"\nStatus: R" in raw and b"\nX-Status: F" in raw
+    assert b"\nX-Keywords: $Work" in raw
+    box = site.box("d2.test", "fred")
+    [name] = [p.name for p in (box / "cur").iterdir()]
+    assert name.endswith(":2,FSa")
+    assert (box / "dovecot-keywords").read_bytes() == b"0 $Work\n"
+
+
+def test_state_is_private(site, outbox):
+    script(site, VACATION)
+    deliver(site)
+    files = [p for p in (site.state / "d1.test").rglob("*") if p.is_file()]
+    assert files
+    for p in files + [site.state / "d1.test"]:
+        assert stat.S_IMODE(p.stat().st_mode) & 0o077 == 0, p
