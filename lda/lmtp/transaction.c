@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "lda/gate.h"
 #include "lda/metrics.h"
-#include "lda/quota.h"
 #include "lda/report.h"
 #include "store/base/clock.h"
 #include "store/base/mem.h"
@@ -106,20 +106,6 @@ transaction_mail(struct transaction *t, const struct lmtp *p,
 	return verdict_ok(v, "sender");
 }
 
-/* Too big for this recipient's domain, as far as the client has said? */
-static int
-check_size(const struct transaction *t, const struct lmtp *p,
-    const struct resolution *res, struct verdict *v)
-{
-	const struct settings *s = config_domain(t->site->agent->config,
-	    res->domain);
-
-	if (s->message_size_limit && p->mail.size > s->message_size_limit)
-		return verdict_set(v, V_TOO_BIG, "declared %llu bytes",
-		    (unsigned long long)p->mail.size);
-	return 0;
-}
-
 static int
 resolve(struct transaction *t, const struct lmtp *p,
     struct transaction_rcpt *r, struct verdict *v)
@@ -148,9 +134,7 @@ resolve(struct transaction *t, const struct lmtp *p,
 		*v = r->resolution.verdict;
 		return -1;
 	}
-	if (check_size(t, p, &r->resolution, v) < 0)
-		return -1;
-	return quotas_check(agent, &r->resolution, p->mail.size, v);
+	return gate_room(agent, &r->resolution, p->mail.size, v);
 }
 
 /* The mailbox that recipients with the same one wait for. */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lda/maps/policy.h"
+#include "lda/maps/socketmap.h"
 #include "lda/metrics.h"
 #include "store/base/buf.h"
 #include "store/base/clock.h"
@@ -16,6 +18,30 @@ static void
 lmtp_serve(const struct visit *v)
 {
 	session_serve(v->site, v->wire, v->client, v->trust);
+}
+
+static const struct setting_list *
+map_list(const struct settings *s)
+{
+	return &s->map_listen;
+}
+
+static void
+socketmap_serve(const struct visit *v)
+{
+	map_serve(&socketmap_protocol, v);
+}
+
+static const struct setting_list *
+policy_list(const struct settings *s)
+{
+	return &s->policy_listen;
+}
+
+static void
+policy_serve(const struct visit *v)
+{
+	map_serve(&policy_protocol, v);
 }
 
 static const struct setting_list *
@@ -63,6 +89,9 @@ out:
 const struct role roles[] = {
 	{ "lmtp", lmtp_list, lmtp_serve,
 	    "421 4.3.2 %s Too many connections, please try again later\r\n" },
+	/* A client of these two that finds the connection closed tries later. */
+	{ "map", map_list, socketmap_serve, "" },
+	{ "policy", policy_list, policy_serve, "" },
 	{ "metrics", metrics_list, metrics_serve,
 	    "HTTP/1.0 503 Busy\r\nServer: %s\r\n\r\n" },
 };

@@ -21,7 +21,8 @@ struct role {
 	/* Its list in the settings. */
 	const struct setting_list *(*listen)(const struct settings *s);
 	void (*serve)(const struct visit *v);
-	/* What a client reads when there is no room; printf with our name. */
+	/* What a client reads when there is no room; printf with our name.
+	 * May be empty. */
 	const char *busy;
 };
 
