@@ -68,6 +68,16 @@ const struct adm_command adm_commands[] = {
 	{ "alias", "rename", "ADDRESS NEW", 2, 2, "", adm_alias_rename,
 	    "gives it another name" },
 
+	{ "quota", "show", "[USER@DOMAIN | DOMAIN]", 0, 1, "", adm_quota_show,
+	    "what is used, of how much" },
+	{ "quota", "set", "USER@DOMAIN | DOMAIN", 1, 1,
+	    "quota= messages= user-quota= user-messages=", adm_quota_set,
+	    "how much there may be" },
+	{ "quota", "recalc", "[USER@DOMAIN | DOMAIN]", 0, 1, "",
+	    adm_quota_recalc, "counts from the disk" },
+	{ "quota", "top", "[DOMAIN]", 0, 1, "count=", adm_quota_top,
+	    "who uses most" },
+
 	{ "resolve", NULL, "ADDRESS... | -", 1, MANY, "", adm_resolve,
 	    "who gets mail for an address, and why" },
 	{ "check", NULL, "", 0, 0, "", adm_check,

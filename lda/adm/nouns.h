@@ -29,6 +29,11 @@ int adm_alias_list(struct adm *a, struct verdict *v);
 int adm_alias_delete(struct adm *a, struct verdict *v);
 int adm_alias_rename(struct adm *a, struct verdict *v);
 
+int adm_quota_show(struct adm *a, struct verdict *v);
+int adm_quota_set(struct adm *a, struct verdict *v);
+int adm_quota_recalc(struct adm *a, struct verdict *v);
+int adm_quota_top(struct adm *a, struct verdict *v);
+
 int adm_resolve(struct adm *a, struct verdict *v);
 int adm_check(struct adm *a, struct verdict *v);
 int adm_import(struct adm *a, struct verdict *v);
