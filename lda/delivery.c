@@ -36,6 +36,7 @@ struct delivery {
 	const struct settings *settings;	/* of the recipient's domain */
 	struct state *state;	/* of the recipient; NULL: not needed */
 	struct quotas *quotas;	/* NULL: no limits */
+	int64_t began_us;
 	uint64_t size, repaired;
 	unsigned locks_broken;
 };
@@ -63,6 +64,7 @@ delivery_open(const struct agent *agent, const struct parcel *parcel,
 	struct delivery *d = mem_zalloc(1, sizeof(*d));
 
 	d->agent = agent;
+	d->began_us = clock_now_us();
 	d->parcel = parcel;
 	d->who = addressee;
 	arena_init(&d->arena, DELIVERY_ARENA);
@@ -136,7 +138,7 @@ delivery_prepare(struct delivery *d, int64_t wait_ms, struct verdict *v)
 	}
 	/* The sizes are known now, and nothing has happened yet. */
 	if (d->agent->mode == DELIVERY_REAL && !d->quotas &&
-	    quotas_reserve(d->agent, &d->plan, &d->quotas, v) < 0)
+	    quotas_reserve(d->agent, d->began_us, &d->plan, &d->quotas, v) < 0)
 		goto back;
 	return 0;
 back:

@@ -25,6 +25,7 @@ struct quotas {
 	struct arena arena;
 	struct holding **list;
 	size_t n;
+	int64_t began_us;
 };
 
 /* Big enough for as many targets as there can be. */
@@ -192,6 +193,7 @@ reserve_target(struct quotas *q, struct plan *plan,
 	    q->agent->resolver->directory, &q->arena, &h->walk, &h->account,
 	    v) < 0)
 		return -1;
+	h->account.since_us = q->began_us;
 	sum_copies(plan, h, &bytes, &messages);
 	if (messages == 0)
 		return 0;
@@ -208,8 +210,8 @@ reserve_target(struct quotas *q, struct plan *plan,
 }
 
 int
-quotas_reserve(const struct agent *agent, struct plan *plan,
-    struct quotas **q_r, struct verdict *v)
+quotas_reserve(const struct agent *agent, int64_t began_us,
+    struct plan *plan, struct quotas **q_r, struct verdict *v)
 {
 	struct quotas *q = NULL;
 	int r = 0;
@@ -223,6 +225,7 @@ quotas_reserve(const struct agent *agent, struct plan *plan,
 		if (!q) {
 			q = mem_zalloc(1, sizeof(*q));
 			q->agent = agent;
+			q->began_us = began_us;
 			arena_init(&q->arena, QUOTAS_ARENA);
 		}
 		if (known(q, c->target))

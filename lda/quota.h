@@ -3,7 +3,7 @@
  *
  *	quotas_check(agent, &resolution, size, &v)	at RCPT, before the
  *							message is read
- *	quotas_reserve(agent, &plan, &q, &v)	its boxes are open
+ *	quotas_reserve(agent, began, &plan, &q, &v)	its boxes are open
  *	quotas_settle(q)			synced, still locked
  *	quotas_tell(&q)				locks given back: warnings
  *	quotas_release(&q)			or nothing was stored
@@ -26,8 +26,8 @@ int quotas_check(const struct agent *agent, const struct resolution *res,
     uint64_t size, struct verdict *v);
 /* 0, or -1: full, V_BOX_BUSY (let go of all boxes and try again soon), or
  * trouble. Copies that are left out are taken out of the plan. */
-int quotas_reserve(const struct agent *agent, struct plan *plan,
-    struct quotas **q_r, struct verdict *v);
+int quotas_reserve(const struct agent *agent, int64_t began_us,
+    struct plan *plan, struct quotas **q_r, struct verdict *v);
 void quotas_settle(struct quotas *q, const struct plan *plan);
 void quotas_tell(struct quotas **q);
 void quotas_release(struct quotas **q);

@@ -126,7 +126,7 @@ store(const struct agent *agent, const struct target *t,
 	    &spec, v) < 0)
 		goto out;
 	/* It tells of a warning; it does not cross another one. */
-	a.warning_count = 0;
+	a.quiet = true;
 	if (mailbox_open(&spec, &content, &mb, v) < 0 ||
 	    quota_reserve(&a, mailbox_size(mb), 1, &h, &news, v) < 0 ||
 	    mailbox_settle(mb, v) < 0 || mailbox_publish(mb, v) < 0 ||

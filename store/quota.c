@@ -14,6 +14,8 @@
 
 /* How often one delivery counts and asks again. */
 #define ROUNDS 8
+/* Between two counts of a domain, this many times what one takes. */
+#define COUNT_REST 4
 
 struct quota_hold {
 	struct quota_account a;
@@ -211,7 +213,7 @@ refuse(struct quota_hold *h, struct ledger_entry *e, struct quota_news *news,
 	    (unsigned long long)h->a.place.limits.messages,
 	    (unsigned long long)h->bytes);
 	tell_share(&h->a, &h->found.usage, news);
-	if (!(e->flags & LEDGER_TOLD_FULL) && news->percent >= top(&h->a)) {
+	if (!h->a.quiet && !(e->flags & LEDGER_TOLD_FULL) && news->percent >= top(&h->a)) {
 		e->flags |= LEDGER_TOLD_FULL;
 		news->full = true;
 	}
@@ -256,14 +258,31 @@ look(struct quota_hold *h, struct ledger_entry *e,
 	return ATTEMPT_DONE;
 }
 
-/* A count that is done every so often only, so that a full domain costs
- * little: a twentieth of the time. */
+/* A full domain is counted for a fifth of the time at most; who comes between
+ * waits for the next count, which serves all who wait. */
 static bool
 may_count_domain(const struct ledger_head *head)
 {
-	int64_t since = clock_now_us() - head->counted_us;
+	int64_t since = clock_now_us() - head->counted_us -
+	    (int64_t)head->cost_us;
 
-	return since < 0 || since > 20 * (int64_t)head->cost_us;
+	return since < 0 || since > COUNT_REST * (int64_t)head->cost_us;
+}
+
+static enum answer
+ask_domain(const struct quota_hold *h, const struct ledger_sum *all,
+    struct verdict *v)
+{
+	const struct ledger_head *head = ledger_head(h->ledger);
+	enum answer answer = ask(head->total, head->total + all->bytes, h->bytes,
+	    h->a.domain_bytes, h->a.grace);
+
+	if (answer == ANSWER_FULL)
+		verdict_set(v, V_FULL, "domain: %llu bytes used, limit %llu, "
+		    "message of %llu bytes", (unsigned long long)head->total,
+		    (unsigned long long)h->a.domain_bytes,
+		    (unsigned long long)h->bytes);
+	return answer;
 }
 
 static enum attempt
@@ -289,11 +308,12 @@ attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 	if (r != ATTEMPT_DONE)
 		return r;
 
+	/* Below a percentage again: the next crossing is a new one. */
 	tell_share(&h->a, &h->found.usage, &share);
 	now = level(&h->a, share.percent);
-	if (now < e.warned)
+	if (!h->a.quiet && now < e.warned)
 		e.warned = (uint8_t)now;
-	if (share.percent < top(&h->a))
+	if (!h->a.quiet && share.percent < top(&h->a))
 		e.flags &= (uint8_t)~LEDGER_TOLD_FULL;
 
 	answer = ask_account(h, &mine);
@@ -311,17 +331,13 @@ attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 	if (answer == ANSWER_FITS && h->a.domain_bytes) {
 		if (!head->known)
 			return ATTEMPT_COUNT_DOMAIN;
-		answer = ask(head->total, head->total + all.bytes, h->bytes,
-		    h->a.domain_bytes, h->a.grace);
+		answer = ask_domain(h, &all, v);
 		if (answer == ANSWER_FULL && !h->domain_verified &&
-		    may_count_domain(head))
-			return ATTEMPT_COUNT_DOMAIN;
-		if (answer == ANSWER_FULL)
-			verdict_set(v, V_FULL, "domain: %llu bytes used, limit "
-			    "%llu, message of %llu bytes",
-			    (unsigned long long)head->total,
-			    (unsigned long long)h->a.domain_bytes,
-			    (unsigned long long)h->bytes);
+		    (!h->a.since_us || head->counted_us < h->a.since_us)) {
+			if (may_count_domain(head))
+				return ATTEMPT_COUNT_DOMAIN;
+			answer = ANSWER_WAIT;
+		}
 	}
 	if (answer == ANSWER_WAIT)
 		busy(v);
@@ -470,7 +486,7 @@ settle(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 		e.flags |= LEDGER_DOUBT;
 	tell_share(&h->a, &u, news);
 	now = level(&h->a, news->percent);
-	if (now > e.warned) {
+	if (!h->a.quiet && now > e.warned) {
 		news->warning = now;
 		e.warned = (uint8_t)now;
 	}

@@ -45,6 +45,10 @@ struct quota_account {
 	uint64_t grace;		/* by how much the last message may pass */
 	const uint64_t *warnings;	/* percent, rising */
 	size_t warning_count;
+	bool quiet;		/* a message of ours: what was said to the user
+				 * stays as it is */
+	int64_t since_us;	/* a count of the domain that began behind this
+				 * moment is good enough; 0: none is */
 	bool elsewhere;		/* the walk below does not find it */
 	const char *state_root, *ledger_path;
 	/* Calls `found` for every account of the domain. */

@@ -190,7 +190,7 @@ quota_domain_count(struct ledger *l, const struct quota_account *a,
 	if (r == 0) {
 		int64_t now = clock_now_us();
 
-		ledger_head(l)->counted_us = now;
+		ledger_head(l)->counted_us = began;
 		ledger_head(l)->cost_us = now > began && now - began <
 		    UINT32_MAX ? (uint32_t)(now - began) : 0;
 		r = ledger_write(l, v);

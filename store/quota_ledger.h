@@ -70,7 +70,7 @@ struct ledger_head {
 	uint32_t crc;		/* of what follows */
 	uint64_t boot;		/* boot id, folded */
 	uint64_t total;
-	int64_t counted_us;	/* when the domain was counted */
+	int64_t counted_us;	/* when the last count of the domain began */
 	uint32_t cost_us;	/* and how long that took */
 	uint32_t slots;
 	uint32_t capacity, used;	/* of the table */
