@@ -631,9 +631,15 @@ check_command(struct check *c, const struct syntax *s, struct chain *chain,
 	join = core_join_name(s->name);
 	if ((join == CORE_ELSIF || join == CORE_ELSE) && chain->open &&
 	    chain->taken == ALWAYS) {
-		/* dead by an ihave: must only parse */
+		/* never run: must only have the right shape */
 		chain->open = join == CORE_ELSIF;
 		*skip_r = true;
+		if (!s->has_block || s->args ||
+		    !s->tests != (join == CORE_ELSE) || s->test_list)
+			(void)engine_errors_add(c->errors, c->name, s->line,
+			    s->column, "'%.*s' wants %s and a block",
+			    CHECK_NAME(s->name), join == CORE_ELSE ?
+			    "no test" : "one test");
 		return 0;
 	}
 	if (start_node(c, s, TESTS_NONE, &n, &op)) {
