@@ -83,7 +83,7 @@ DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
 	liblockfile-dev libmagic-dev libpcre2-dev libpq-dev libseccomp-dev \
 	libsieve2-dev libsqlite3-dev libssl-dev libunistring-dev \
 	linux-libc-dev zlib1g-dev
-TEST_PKGS := clang iproute2 openssl dovecot-core dovecot-imapd dovecot-lmtpd \
+TEST_PKGS := clang openssl dovecot-core dovecot-imapd dovecot-lmtpd \
 	dovecot-managesieved dovecot-pgsql dovecot-sieve dovecot-sqlite libclang-rt-14-dev libcmocka-dev \
 	liblockfile-bin llvm m4 mandoc mutt perl postgresql procmail procps python3 \
 	python3-prometheus-client python3-pytest sqlite3 strace util-linux \
@@ -248,6 +248,10 @@ bench-directory: test-deps
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/directory
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_directory.py $(BENCH)
 
+bench-lmtp: test-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_lmtp.py $(BENCH)
+
 bench-exec: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_exec.py $(BENCH)
@@ -289,7 +293,7 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: bench-directory
+.PHONY: bench-directory bench-lmtp
 .PHONY: all unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -12,6 +12,7 @@
 #include "lda/plan.h"
 #include "lda/quota.h"
 #include "lda/submit.h"
+#include "lda/together.h"
 #include "store/base/clock.h"
 #include "store/base/mem.h"
 #include "store/mailbox.h"
@@ -321,30 +322,78 @@ forward(struct delivery *d, struct verdict *v)
 	return 0;
 }
 
-/* Each step for all copies before the next one for any: what they wait for
- * on disk is then shared. */
+/* --- the end of several at once ---------------------------------------------------- */
+
+/* One copy of one of the deliveries, for the steps that wait for the disk. */
+struct disk_step {
+	int (*step)(struct mailbox *mb, struct verdict *v);
+	struct mailbox *box;
+	struct verdict verdict;
+	int result;
+};
+
+static void
+run_step(void *thing)
+{
+	struct disk_step *s = thing;
+
+	s->verdict = VERDICT_INIT;
+	s->result = s->step(s->box, &s->verdict);
+}
+
+/* A step of every copy of every job that is still well, all at the same
+ * time: they wait for the disk together. */
+static void
+at_once(struct delivery_job *jobs, size_t n,
+    int (*step)(struct mailbox *mb, struct verdict *v))
+{
+	size_t count = 0, k = 0;
+	struct disk_step *steps;
+	void **things;
+
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i].result == 0)
+			count += jobs[i].delivery->plan.copy_count;
+	if (count == 0)
+		return;
+	steps = mem_zalloc(count, sizeof(*steps));
+	things = mem_zalloc(count, sizeof(*things));
+	for (size_t i = 0; i < n; i++)
+		for (size_t c = 0; jobs[i].result == 0 &&
+		    c < jobs[i].delivery->plan.copy_count; c++) {
+			steps[k].step = step;
+			steps[k].box = jobs[i].delivery->plan.copies[c].box;
+			things[k] = &steps[k];
+			k++;
+		}
+	together(run_step, things, count);
+	k = 0;
+	for (size_t i = 0; i < n; i++) {
+		size_t copies = jobs[i].result == 0 ?
+		    jobs[i].delivery->plan.copy_count : 0;
+
+		for (size_t c = 0; c < copies; c++, k++)
+			if (steps[k].result < 0 && jobs[i].result == 0) {
+				jobs[i].result = -1;
+				*jobs[i].verdict = steps[k].verdict;
+			}
+	}
+	free(things);
+	free(steps);
+}
+
 static int
-commit_copies(struct delivery *d, struct verdict *v)
+publish(struct delivery *d, struct verdict *v)
 {
 	for (size_t i = 0; i < d->plan.copy_count; i++)
 		if (mailbox_publish(d->plan.copies[i].box, v) < 0)
 			return -1;
-	for (size_t i = 0; i < d->plan.copy_count; i++)
-		if (mailbox_sync(d->plan.copies[i].box, v) < 0)
-			return -1;
 	return 0;
 }
 
-int
-delivery_commit(struct delivery *d, struct verdict *v)
+static int
+conclude(struct delivery *d, struct verdict *v)
 {
-	if (d->agent->mode == DELIVERY_REHEARSAL)
-		return verdict_ok(v, "rehearsal, nothing written");
-	for (size_t i = 0; i < d->plan.copy_count; i++)
-		if (mailbox_settle(d->plan.copies[i].box, v) < 0)
-			return -1;
-	if (forward(d, v) < 0 || commit_copies(d, v) < 0)
-		return -1;
 	quotas_settle(d->quotas, &d->plan);
 	/* Locks are given back before anything slow is done. */
 	for (size_t i = 0; i < d->plan.copy_count; i++)
@@ -354,6 +403,42 @@ delivery_commit(struct delivery *d, struct verdict *v)
 	quotas_tell(&d->quotas);
 	effects_run(d->agent, d->parcel, d->who, &d->plan);
 	return verdict_ok(v, "stored");
+}
+
+void
+delivery_commit_all(struct delivery_job *jobs, size_t n)
+{
+	if (n && jobs[0].delivery->agent->mode == DELIVERY_REHEARSAL) {
+		for (size_t i = 0; i < n; i++)
+			jobs[i].result = verdict_ok(jobs[i].verdict,
+			    "rehearsal, nothing written");
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		jobs[i].result = 0;
+	at_once(jobs, n, mailbox_settle);
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i].result == 0)
+			jobs[i].result = forward(jobs[i].delivery,
+			    jobs[i].verdict);
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i].result == 0)
+			jobs[i].result = publish(jobs[i].delivery,
+			    jobs[i].verdict);
+	at_once(jobs, n, mailbox_sync);
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i].result == 0)
+			jobs[i].result = conclude(jobs[i].delivery,
+			    jobs[i].verdict);
+}
+
+int
+delivery_commit(struct delivery *d, struct verdict *v)
+{
+	struct delivery_job job = { .delivery = d, .verdict = v };
+
+	delivery_commit_all(&job, 1);
+	return job.result;
 }
 
 int

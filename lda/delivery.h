@@ -74,6 +74,18 @@ int delivery_open(const struct agent *agent, const struct parcel *parcel,
     struct verdict *v);
 int delivery_prepare(struct delivery *d, int64_t wait_ms, struct verdict *v);
 int delivery_commit(struct delivery *d, struct verdict *v);
+/*
+ * Several prepared deliveries at once: each step for all of them before the
+ * next, the syncs at the same time, so that the recipients of one message
+ * wait for the disk together. Each has its own outcome.
+ */
+#define DELIVERY_TOGETHER 16
+struct delivery_job {
+	struct delivery *delivery;
+	struct verdict *verdict;
+	int result;		/* 0 or -1, as delivery_commit */
+};
+void delivery_commit_all(struct delivery_job *jobs, size_t n);
 void delivery_close(struct delivery **d);
 int delivery_run(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *addressee, struct delivery **d_r,

@@ -366,9 +366,15 @@ may_wait(struct transaction *t, struct transaction_rcpt *r)
 	return true;
 }
 
-/* One try; true when this recipient is through. */
-static bool
-try(struct transaction *t, struct transaction_rcpt *r)
+enum ready {
+	READY_TO_COMMIT,
+	READY_LATER,		/* its mailbox is taken */
+	READY_DONE,		/* it is through already */
+};
+
+/* One look at a recipient, without waiting. */
+static enum ready
+get_ready(struct transaction *t, struct transaction_rcpt *r)
 {
 	if (t->site->board)
 		r->bell = board_bell(t->site->board, r->key);
@@ -377,17 +383,49 @@ try(struct transaction *t, struct transaction_rcpt *r)
 		break;
 	case PAST_AT_WORK:
 		if (may_wait(t, r))
-			return false;
+			return READY_LATER;
 		break;
 	case PAST_NONE:
 		if (delivery_prepare(r->delivery, 0, &r->verdict) == 0)
-			(void)delivery_commit(r->delivery, &r->verdict);
-		else if (r->verdict.why == V_BOX_BUSY && may_wait(t, r))
-			return false;
+			return READY_TO_COMMIT;
+		if (r->verdict.why == V_BOX_BUSY && may_wait(t, r))
+			return READY_LATER;
 		break;
 	}
 	conclude(t, r);
-	return true;
+	return READY_DONE;
+}
+
+/* Recipients whose mailboxes we hold, to be stored together. */
+struct batch {
+	struct transaction_rcpt *rcpts[DELIVERY_TOGETHER];
+	size_t n;
+};
+
+static void
+commit(struct transaction *t, struct batch *b)
+{
+	struct delivery_job jobs[DELIVERY_TOGETHER];
+
+	for (size_t i = 0; i < b->n; i++)
+		jobs[i] = (struct delivery_job){
+			.delivery = b->rcpts[i]->delivery,
+			.verdict = &b->rcpts[i]->verdict,
+		};
+	delivery_commit_all(jobs, b->n);
+	for (size_t i = 0; i < b->n; i++)
+		conclude(t, b->rcpts[i]);
+	b->n = 0;
+}
+
+/* We hold this mailbox ourselves, for a recipient before. */
+static bool
+is_ours(const struct batch *b, const struct transaction_rcpt *r)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->rcpts[i]->key == r->key)
+			return true;
+	return false;
 }
 
 static void
@@ -401,13 +439,24 @@ nap(const struct transaction *t, const struct transaction_rcpt *r, int ms)
 		(void)nanosleep(&ts, NULL); /* sooner does no harm */
 }
 
+/* Answers, in order, as far as all are through; how many have been. */
+static size_t
+tell(const struct transaction *t, size_t told,
+    void (*answer)(void *arg, const struct verdict *v), void *arg)
+{
+	while (told < t->count && t->rcpts[told]->done)
+		answer(arg, &t->rcpts[told++]->verdict);
+	return told;
+}
+
 void
 transaction_deliver(struct transaction *t,
     void (*answer)(void *arg, const struct verdict *v), void *arg)
 {
-	struct transaction_rcpt *first_waiting;
+	struct transaction_rcpt *waiting;
 	struct verdict v = VERDICT_INIT;
-	size_t told = 0;
+	struct batch batch = { .n = 0 };
+	size_t told = 0, left;
 	int ms = NAP_LEAST;
 	bool moved;
 
@@ -420,22 +469,43 @@ transaction_deliver(struct transaction *t,
 	for (size_t i = 0; i < t->count; i++)
 		if (!t->rcpts[i]->done)
 			begin(t, t->rcpts[i]);
-	for (;;) {
-		first_waiting = NULL;
+	do {
+		waiting = NULL;
 		moved = false;
+		left = 0;
 		for (size_t i = 0; i < t->count; i++) {
 			struct transaction_rcpt *r = t->rcpts[i];
 
-			if (!r->done && try(t, r))
+			if (r->done)
+				continue;
+			left++;
+			if (is_ours(&batch, r))
+				continue;
+			switch (get_ready(t, r)) {
+			case READY_TO_COMMIT:
+				batch.rcpts[batch.n++] = r;
 				moved = true;
-			if (!r->done && !first_waiting)
-				first_waiting = r;
-			while (told < t->count && t->rcpts[told]->done)
-				answer(arg, &t->rcpts[told++]->verdict);
+				break;
+			case READY_LATER:
+				if (!waiting)
+					waiting = r;
+				break;
+			case READY_DONE:
+				moved = true;
+				break;
+			}
+			if (batch.n < DELIVERY_TOGETHER)
+				continue;
+			commit(t, &batch);
+			told = tell(t, told, answer, arg);
 		}
-		if (!first_waiting)
-			return;
-		ms = moved ? NAP_LEAST : ms * 2 < NAP_MOST ? ms * 2 : NAP_MOST;
-		nap(t, first_waiting, ms);
-	}
+		commit(t, &batch);
+		told = tell(t, told, answer, arg);
+		if (moved) {
+			ms = NAP_LEAST;
+		} else if (waiting) {
+			ms = ms * 2 < NAP_MOST ? ms * 2 : NAP_MOST;
+			nap(t, waiting, ms);
+		}
+	} while (left);
 }
