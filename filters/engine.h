@@ -60,7 +60,8 @@ struct engine_world {
 	/* RFC 9042; with YES the mailbox's name goes into value. */
 	enum engine_answer (*mailbox_by_id)(void *ctx, struct str id,
 	    struct buf *value);
-	/* Has the mailbox (p NULL: any mailbox) this use, such as "\Junk"? */
+	/* Has the mailbox (p NULL: any mailbox) this use, such as "\Junk"?
+	 * With YES its name goes into value. */
 	enum engine_answer (*special_use)(void *ctx, struct str mailbox,
 	    struct str use, struct buf *value);
 	/* RFC 5490; mailbox.p NULL: a server annotation. */
@@ -125,7 +126,8 @@ struct engine_envelope {
 	struct str dsn_orcpt;
 	struct str dsn_ret;
 	struct str dsn_envid;
-	struct str by_mode;		/* RFC 2852: "N" or "R" */
+	struct str by_mode;		/* RFC 2852: "N" or "R", perhaps with
+					 * a "T" behind it */
 	struct str by_time;		/* as given, decimal seconds */
 };
 

@@ -48,6 +48,12 @@ struct cached_list {
 	struct cached_list *next;
 };
 
+struct cached_value {
+	const struct field *field;
+	struct mime_value value;
+	struct cached_value *next;
+};
+
 struct cached_text {
 	struct mime_part *part;
 	int how;			/* enum body_text */
@@ -61,7 +67,8 @@ struct included {
 	struct included *next;
 };
 
-#define ADDRESS_CACHE 64
+/* Buckets of the caches by field; a header may have 65,536. */
+#define FIELD_CACHE 4096
 
 struct run {
 	const struct engine_job *job;
@@ -92,7 +99,8 @@ struct run {
 	char flags[LIMIT_FLAGS_SIZE];
 	size_t n_flags;
 	/* caches */
-	struct cached_list *addresses[ADDRESS_CACHE];
+	struct cached_list **addresses;		/* FIELD_CACHE of them, or NULL */
+	struct cached_value **mime_values;	/* likewise */
 	struct cached_text *texts;
 	size_t texts_size;
 	struct buf scratch;

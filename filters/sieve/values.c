@@ -112,13 +112,50 @@ values_each(struct run *r, const struct node *n, values_fn fn, void *ctx)
 	return 0;
 }
 
+static unsigned
+bucket(const struct field *f)
+{
+	return (unsigned)(((uintptr_t)f >> 4) * 0x9e3779b1u >> 12) %
+	    FIELD_CACHE;
+}
+
+const struct mime_value *
+values_mime(struct run *r, const struct field *f)
+{
+	static const struct mime_value none;
+	unsigned slot = bucket(f);
+	struct cached_value *c;
+
+	if (!r->mime_values)
+		r->mime_values = arena_array(&r->arena, FIELD_CACHE,
+		    sizeof(*r->mime_values));
+	if (!r->mime_values)
+		return &none;
+	for (c = r->mime_values[slot]; c; c = c->next)
+		if (c->field == f)
+			return &c->value;
+	c = arena_alloc(&r->arena, sizeof(*c));
+	if (!c)
+		return &none;
+	c->field = f;
+	mime_value_parse(&r->arena, f->value, &c->value);
+	c->next = r->mime_values[slot];
+	r->mime_values[slot] = c;
+	return &c->value;
+}
+
 const struct address_list *
 values_addresses(struct run *r, const struct field *f)
 {
 	static const struct address_list none;
-	unsigned slot = (unsigned)((uintptr_t)f >> 5) % ADDRESS_CACHE;
+	unsigned slot = bucket(f);
 	struct cached_list *c;
 
+	if (!r->addresses)
+		r->addresses = arena_array(&r->arena, FIELD_CACHE,
+		    sizeof(*r->addresses));
+	if (!r->addresses)
+		return &none;
 	for (c = r->addresses[slot]; c; c = c->next)
 		if (c->field == f)
 			return &c->list;

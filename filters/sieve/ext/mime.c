@@ -6,6 +6,7 @@
 #include "filters/sieve/ext/mimeopt.h"
 #include "filters/sieve/ext/variables.h"
 #include "filters/sieve/limits.h"
+#include "filters/sieve/values.h"
 
 /* --- mime: :mime, :anychild and the options of header --- */
 
@@ -35,25 +36,24 @@ int
 mimeopt_match(struct run *r, const struct node *n, struct field *f,
     struct match *m)
 {
+	const struct mime_value *v = values_mime(r, f);
 	const struct str *names;
 	uint32_t n_names;
-	struct mime_value v;
 
-	mime_value_parse(&r->arena, f->value, &v);
 	switch (run_code(r, n, SLOT_MIME_PART, MIME_OPT_TYPE)) {
 	case MIME_OPT_TYPE:
-		return match_value(m, v.type);
+		return match_value(m, v->type);
 	case MIME_OPT_SUBTYPE:
-		return match_value(m, v.subtype);
+		return match_value(m, v->subtype);
 	case MIME_OPT_CONTENTTYPE:
-		return match_value(m, v.value);
+		return match_value(m, v->value);
 	case MIME_OPT_PARAM:
 		break;
 	}
 	if (run_list(r, n, SLOT_PARAM, &names, &n_names))
 		return -1;
 	for (uint32_t i = 0; i < n_names; i++) {
-		struct str value = mime_param(&v, names[i]);
+		struct str value = mime_param(v, names[i]);
 		int x;
 
 		if (!value.p)
