@@ -253,7 +253,9 @@ def load(base, server, form, k, r, size, seconds):
 
 def cases(quick):
     steps = (1, 4, 16, 64)
-    for form in ("mbox", "maildir"):
+    # Maildir first: dotlocks leave deleted inodes behind, and ext4 without a
+    # journal looks at each of them before it makes a new one.
+    for form in ("maildir", "mbox"):
         for k in steps:
             yield form, k, 1, 10000
         yield form, 1, 10, 10000
@@ -291,13 +293,13 @@ def main():
         for s in servers:
             s.start()
         todo = list(cases(a.quick))
-        for s in servers:	# every mailbox exists
-            for form in s.formats:
+        for form in ("maildir", "mbox"):
+            now = [s for s in servers if form in s.formats]
+            for s in now:	# every mailbox exists
                 load(base, s, form, 64, 1, 2000, 0.5)
-        for _ in range(a.rounds):
-            for case in todo:
-                for s in servers:
-                    if case[0] in s.formats:
+            for _ in range(a.rounds):
+                for case in todo:
+                    for s in now if case[0] == form else ():
                         results.setdefault((case, s.name), []).append(
                             load(base, s, *case, a.slice))
     finally:
