@@ -224,7 +224,7 @@ def simplify(want):
         else:
             flags = re.search(r" flags=(.*?)(?: (?:create|copy)|$)", w)
             plain = re.split(
-                r" (?:flags=|create|copy|list|specialuse=|notify=|by=)", w)[0]
+                r" (?:flags=|create\b|copy\b|list$|specialuse=|notify=|by=)", w)[0]
             f = flagset(flags.group(1)) if flags else ""
             out.add(plain + (" flags=" + f if f else ""))
     return out
