@@ -121,7 +121,9 @@ def test_trouble_waits_in_the_queue(site, mta):
     until(lambda: len(mta.deferred()) == 1, of="the message in the queue")
     box.rmdir()
     aside.rename(box)
-    mta.run_queue()
+    # (As long as the first attempt holds the message a run passes it over.)
+    until(lambda: mta.run_queue() or site.messages("d1.test", "fred"),
+          of="the second attempt")
     assert fields(one(site, mta, "d1.test", "fred"), "Subject") == [b"later"]
     mta.idle()
     assert len(site.messages("d2.test", "fred")) == 1

@@ -266,8 +266,8 @@ def test_full_disk_waits_in_the_queue(site, mta, full_disk):
     assert box.read_bytes() == before
     assert len(mta.queued()) == 1
     (box.parent / "ballast").unlink()
-    mta.run_queue()
-    mta.idle()
+    # (As long as the first attempt holds the queue file a run passes it over.)
+    until(lambda: mta.run_queue() or not mta.queued(), of="an empty queue")
     messages = site.messages("d1.test", "fred")
     assert [fields(m, "Subject") for m in messages[1:]] == [[b"no room"]]
     assert len(site.messages("d2.test", "fred")) == 1
