@@ -833,3 +833,18 @@ def test_lmtp_while_postgresql_fails(site, postgres):
         assert says("fred", "y") == (["250", "451"], ["250"])
         postgres.thaw()
     assert len(site.messages("d1.test", "fred")) == 4
+
+
+def test_every_verb_is_in_the_man_page(site):
+    page = (TOP / "docs" / "man" / "vboxadm.8").read_text()
+    usage = [line.split() for line in Vboxadm(site)("help").splitlines()
+             if line.startswith("  ") and line[2] != " "]
+    assert len(usage) > 30
+    for noun, *rest in usage:
+        verb = rest[0] if rest and rest[0].isalpha() and rest[0].islower() \
+            and "|" not in rest[0] else ""
+        if verb in ("suspend", "resume", "disable", "enable", "lock",
+                    "unlock"):
+            assert verb in page
+        else:
+            assert f"Cm {noun} {verb}".strip() in page, (noun, verb)
