@@ -179,14 +179,43 @@ maildirsize_read(int dir, const struct maildirsize_limits *limits,
 	return 1;
 }
 
+/* What others have added behind what we know; what cannot be understood is
+ * left to whoever reads the file next. */
+static void
+catch_up(int fd, const struct stat *st, struct maildirsize *m)
+{
+	char text[MAILDIRSIZE_MAX];
+	int64_t bytes, messages;
+	struct str rest, line;
+	ssize_t got;
+
+	if (st->st_size <= m->size)
+		return;
+	got = file_pread_full(fd, text, sizeof(text), m->size);
+	if (got <= 0)
+		return;
+	m->size += got;
+	rest = str_mem(text, (size_t)got);
+	while (rest.n && str_split(&rest, '\n', &line))
+		if (parse_line(line, &bytes, &messages) == 0) {
+			m->bytes += (uint64_t)bytes;
+			m->messages += (uint64_t)messages;
+		}
+	/* Less than nothing: who reads it next counts it anew. */
+	if (m->bytes > INT64_MAX)
+		m->bytes = 0;
+	if (m->messages > INT64_MAX)
+		m->messages = 0;
+}
+
 int
-maildirsize_add(int dir, const struct maildirsize *m, int64_t bytes,
+maildirsize_add(int dir, struct maildirsize *m, int64_t bytes,
     int64_t messages, struct verdict *v)
 {
 	struct buf line;
 	struct stat st;
 	ssize_t done;
-	int r = -1, fd = open_file(dir, O_WRONLY | O_APPEND);
+	int r = -1, fd = open_file(dir, O_RDWR | O_APPEND);
 
 	buf_init(&line, LINE_MOST);
 	if (fd < 0) {
@@ -202,17 +231,22 @@ maildirsize_add(int dir, const struct maildirsize *m, int64_t bytes,
 		r = 0;
 		goto out;
 	}
+	catch_up(fd, &st, m);
 	add_line(&line, bytes, messages);
 	/* One write, or it is not done: half a line is told by its missing
 	 * end, and the file is counted anew. */
 	do {
 		done = write(fd, line.p, line.n);
 	} while (done < 0 && errno == EINTR);
-	if (done != (ssize_t)line.n)
+	if (done != (ssize_t)line.n) {
 		verdict_errno(v, done < 0 ? errno : ENOSPC,
 		    "write maildirsize");
-	else
-		r = 1;
+		goto out;
+	}
+	m->size += done;
+	m->bytes += (uint64_t)bytes;
+	m->messages += (uint64_t)messages;
+	r = 1;
 out:
 	file_close(&fd);
 	buf_release(&line);

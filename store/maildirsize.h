@@ -13,7 +13,7 @@
  *
  *	maildirsize_read(dir, &limits, &m, &v)	1: m is filled, 0: count
  *	maildirsize_count(dir, &how, &m, &v)	from the directories
- *	maildirsize_add(dir, &m, bytes, messages, &v)
+ *	maildirsize_add(dir, &m, bytes, messages, &v)	after a delivery
  */
 #ifndef STORE_MAILDIRSIZE_H
 #define STORE_MAILDIRSIZE_H
@@ -66,9 +66,10 @@ int maildirsize_scan(int dir, const struct maildirsize_how *how,
 /*
  * Adds a line to the file that `m` was read from. 1, 0 when another one has
  * taken its place since (who made it may have counted what is to be added, or
- * not: nothing is written), -1 on failure.
+ * not: nothing is written), -1 on failure. *m becomes what the file says
+ * then, lines of others included.
  */
-int maildirsize_add(int dir, const struct maildirsize *m, int64_t bytes,
+int maildirsize_add(int dir, struct maildirsize *m, int64_t bytes,
     int64_t messages, struct verdict *v);
 /*
  * Is there a sign that somebody has removed mail without saying so here? For

@@ -448,20 +448,16 @@ quota_wrote(struct quota_hold *h, const char *root, const char *path)
 static int
 settle_maildir(struct quota_hold *h, struct quota_usage *u, struct verdict *v)
 {
-	struct maildirsize now;
+	struct maildirsize now = h->found.maildirsize;
 	int r;
 
 	if (h->found.dir < 0)
 		return verdict_set(v, V_TROUBLE, "quota: the Maildir was not "
 		    "there when room was reserved");
-	/* Others have added to it, too. */
-	r = maildirsize_read(h->found.dir, &h->a.place.limits, &now, v);
-	if (r > 0 && now.ino == h->found.maildirsize.ino) {
-		u->bytes = now.bytes + h->bytes;
-		u->messages = now.messages + h->messages;
-	}
-	r = maildirsize_add(h->found.dir, &h->found.maildirsize,
-	    (int64_t)h->bytes, (int64_t)h->messages, v);
+	r = maildirsize_add(h->found.dir, &now, (int64_t)h->bytes,
+	    (int64_t)h->messages, v);
+	if (r > 0)
+		*u = (struct quota_usage){ now.bytes, now.messages };
 	if (r == 0)
 		return verdict_set(v, V_OK, "maildirsize was made anew "
 		    "meanwhile");
@@ -521,12 +517,28 @@ quota_settle(struct quota_hold **h, struct quota_news *news_r,
 
 /* --- asking ------------------------------------------------------------------------- */
 
+/* False when only a locked look can tell. */
+static bool
+domain_has_room(const struct quota_account *a, uint64_t bytes)
+{
+	struct verdict ignored = VERDICT_INIT;
+	struct ledger_head head;
+	struct ledger *l;
+	bool room = true;
+
+	if (ledger_open(a->state_root, a->ledger_path, &l, &ignored) < 0)
+		return true;	/* the delivery will tell */
+	if (ledger_glance(l, &head))
+		room = fits(head.total, bytes, a->domain_bytes, a->grace);
+	ledger_close(&l);
+	return room;
+}
+
 /* Certainly enough room, as cheaply as it can be known? */
 static bool
 plenty(const struct quota_account *a, uint64_t bytes)
 {
 	struct verdict ignored = VERDICT_INIT;
-	struct quota_domain d;
 	struct quota_found f;
 	bool enough = true;
 
@@ -540,10 +552,7 @@ plenty(const struct quota_account *a, uint64_t bytes)
 			    a->place.limits.messages, 0);
 		quota_found_release(&f);
 	}
-	if (enough && a->domain_bytes &&
-	    quota_domain_look(a, &d, &ignored) == 0 && d.known)
-		enough = fits(d.bytes, bytes, a->domain_bytes, a->grace);
-	return enough;
+	return enough && (!a->domain_bytes || domain_has_room(a, bytes));
 }
 
 int

@@ -67,6 +67,11 @@ struct ledger {
 		struct slot slot[LEDGER_SLOTS];
 	} now;
 	uint32_t slots_changed;	/* the first that must be written */
+	/* The entry that was looked at last, while it is locked. */
+	bool looked;
+	int look_answer;
+	uint32_t look_at;
+	struct ledger_entry look;
 	uint64_t orphan[ORPHANS];
 	unsigned orphans;
 };
@@ -422,6 +427,7 @@ ledger_lock(struct ledger *l, struct verdict *v)
 	int64_t deadline = 0;
 	long us = NAP_LEAST_US;
 
+	l->looked = false;
 	while (try_range(l->fd, BYTE_LOCK) < 0) {
 		struct timespec ts;
 
@@ -448,6 +454,15 @@ void
 ledger_unlock(struct ledger *l)
 {
 	free_range(l->fd, BYTE_LOCK);
+}
+
+bool
+ledger_glance(const struct ledger *l, struct ledger_head *h_r)
+{
+	/* Torn by a writer, it does not have its sum. */
+	return file_pread_full(l->fd, h_r, sizeof(*h_r), 0) ==
+	    sizeof(*h_r) && believable(h_r) && !h_r->dirty && h_r->known &&
+	    h_r->boot == boot_id();
 }
 
 struct ledger_head *
@@ -585,7 +600,7 @@ place_of(uint32_t i)
 
 /* Where the key is, or the empty place where it would be. 1, 0 or -1. */
 static int
-seek(struct ledger *l, const struct ledger_key *key, uint32_t *at_r,
+seek_table(struct ledger *l, const struct ledger_key *key, uint32_t *at_r,
     struct ledger_entry *e_r, struct verdict *v)
 {
 	struct ledger_entry piece[PROBE];
@@ -610,6 +625,23 @@ seek(struct ledger *l, const struct ledger_key *key, uint32_t *at_r,
 		i = (i + n) & (capacity - 1);
 	}
 	return verdict_set(v, V_TROUBLE, "quota ledger is full");
+}
+
+static int
+seek(struct ledger *l, const struct ledger_key *key, uint32_t *at_r,
+    struct ledger_entry *e_r, struct verdict *v)
+{
+	if (!l->looked || !same_key(&l->look.key, key)) {
+		l->looked = false;
+		l->look_answer = seek_table(l, key, &l->look_at, &l->look, v);
+		if (l->look_answer < 0)
+			return -1;
+		l->look.key = *key;
+		l->looked = true;
+	}
+	*at_r = l->look_at;
+	*e_r = l->look;
+	return l->look_answer;
 }
 
 int
@@ -673,6 +705,7 @@ grow(struct ledger *l, struct verdict *v)
 			at = (at + 1) & (capacity - 1);
 		table[at] = list[i];
 	}
+	l->looked = false;
 	h->capacity = capacity;
 	h->used = (uint32_t)n;
 	h->distrust = 1;
@@ -714,8 +747,12 @@ ledger_put(struct ledger *l, const struct ledger_entry *e, struct verdict *v)
 				 * see grow() */
 	else if (memcmp(&old, e, sizeof(old)) == 0)
 		return 0;
+	l->looked = false;
 	if (file_pwrite_all(l->fd, e, sizeof(*e), place_of(at)) < 0)
 		return verdict_errno(v, errno, "write quota ledger");
+	l->looked = true;
+	l->look_answer = 1;
+	l->look = *e;
 	return r == 0 ? ledger_write(l, v) : 0;
 }
 

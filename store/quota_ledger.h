@@ -97,6 +97,9 @@ void ledger_close(struct ledger **l);
 int ledger_lock(struct ledger *l, struct verdict *v);
 void ledger_unlock(struct ledger *l);
 
+/* The head without the lock; false when it says nothing certain. */
+bool ledger_glance(const struct ledger *l, struct ledger_head *h_r);
+
 /* While it is locked: */
 struct ledger_head *ledger_head(struct ledger *l);
 /* 1, 0 when there is none (a fresh one is filled), -1. */

@@ -126,7 +126,6 @@ def main():
                 for half in ("with", "without"):
                     fill(site, f"{kind}-{half}.test", f"n{n}", n)
             users(site, f"{kind}-with.test", a.users)
-            users(site, f"{kind}-without.test", a.users)
         os.sync()
         print(f"{'':10}{'messages':>10}{'without ms':>12}{'with ms':>10}"
               f"{'more us':>9}{'more %':>8}")
