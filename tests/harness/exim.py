@@ -42,6 +42,7 @@ keep_environment =
 domainlist local_domains =
 begin acl
 acl_rcpt:
+{acl}
   accept
 begin routers
 {routers}
@@ -53,7 +54,7 @@ begin retry
 
 
 class Exim:
-    def __init__(self, directory, routers, transports):
+    def __init__(self, directory, routers, transports, acl=""):
         self.dir = Path(directory)
         self.private = PrivateEtc(self.dir)
         self.port = free_port()
@@ -71,7 +72,7 @@ class Exim:
         env = "add_environment = <; " + " ; ".join(
             f"{k}={v}" for k, v in SANITIZER_ENV.items()) if SANITIZER_ENV else ""
         (conf / "exim4.conf").write_text(CONFIG.format(
-            dir=self.dir, port=self.port, env=env, routers=routers,
+            dir=self.dir, port=self.port, env=env, routers=routers, acl=acl,
             transports=transports))
         (conf / "exim4.conf").chmod(0o644)
         self.process = None

@@ -112,7 +112,8 @@ class Sendmail:
             ("confDEF_USER_ID", f"{UID}:{GID}"),
             ("confDONT_BLAME_SENDMAIL",
              "AssumeSafeChown,ClassFileInUnsafeDirPath,MapInUnsafeDirPath,"
-             "LinkedClassFileInWritableDir,RunProgramInUnsafeDirPath"),
+             "LinkedClassFileInWritableDir,RunProgramInUnsafeDirPath,"
+             "IncludeFileInUnsafeDirPath"),
             ("confTO_IDENT", "0"),
             ("confMIN_FREE_BLOCKS", "0"),
             ("confLOG_LEVEL", "0"),

@@ -191,13 +191,17 @@ def sane(result):
 
 class Lmtpd:
     """vbox-lmtpd in the foreground. Its socket lies below /run: sendmail uses
-    none below a directory like /tmp, which everybody can write to."""
+    none below a directory like /tmp, which everybody can write to. Of `doors`
+    ("map", "policy") each has a socket beside it."""
 
-    def __init__(self, site, **settings):
+    def __init__(self, site, doors=(), **settings):
         self.site = site
         self.run = Path(tempfile.mkdtemp(prefix="vbox-", dir="/run"))
         self.run.chmod(0o755)
         self.socket = self.run / "lmtp.sock"
+        self.doors = {door: self.run / f"{door}.sock" for door in doors}
+        settings.update({f"{door}_listen": [f"unix:{path}"]
+                         for door, path in self.doors.items()})
         site.configure(lmtp_listen=[f"unix:{self.socket}"], socket_mode="0666",
                        workers=2, **settings)
         self.out = open(site.dir / "lmtpd.out", "ab")

@@ -1,6 +1,7 @@
 divert(-1)
 dnl #
-dnl # FEATURE(`vbox', MAILER, DOMAINS): mail of virtual domains goes to vbox-lda.
+dnl # FEATURE(`vbox', MAILER, DOMAINS, MAP): mail of virtual domains goes to
+dnl # vbox-lda.
 dnl #
 dnl #	MAILER	`vboxcmd' (the default) or `vbox', as in MAILER(`vboxcmd')
 dnl #	DOMAINS	a file, one domain on each line. All mail of these domains goes
@@ -11,6 +12,20 @@ dnl #
 dnl #			fred@example.com	fred@example.com.virtuser.
 dnl #
 dnl #		Both may be used at the same time.
+dnl #	MAP	the socket map of vbox-lmtpd, such as
+dnl #		`socket -T<TMPF> unix:/run/vbox/map.sock'. sendmail then asks at
+dnl #		RCPT time what the agent would say later, and needs neither a
+dnl #		file nor a restart for domains and users: which domains are
+dnl #		ours (relaying allowed, mailer chosen), and whether this
+dnl #		recipient may have mail (550 5.1.1, 550 5.2.1, 450 4.2.1, 552
+dnl #		5.2.2, 451 4.3.0 ...).
+dnl #	VBOX_HOSTS	when this is defined: mailboxes may be on other hosts;
+dnl #		their mail goes there by mailer lmtp (mailer/vbox.m4).
+dnl #
+dnl # The check is Local_check_rcpt. It refuses, or leaves all other checks as
+dnl # they are: DNS lists, the access table and its To: entries see every
+dnl # recipient. The domains are in no class, least of all R, which would
+dnl # excuse hosts in them from DNS lists.
 dnl #
 dnl # A virtusertable that is a socket map needs -T<TMPF>: without it sendmail
 dnl # goes on to ask for @example.com when the map cannot answer, and refuses a
@@ -34,6 +49,32 @@ LOCAL_CONFIG
 F{VboxDomain}_ARG2_
 divert(-1)')
 
+ifelse(len(X`'_ARG3_), `1', `', `
+define(`_VBOX_MAP_', `')
+LOCAL_CONFIG
+# What vbox-lmtpd knows
+Kvbox_domain _ARG3_
+Kvbox_recipient _ARG3_
+ifdef(`VBOX_HOSTS', `Kvbox_mailertable _ARG3_')
+Kvbox_store macro
+
+LOCAL_RULESETS
+SLocal_check_rcpt
+# vbox-lda: may this recipient have mail?
+R$*			$: $1 $(vbox_store {vbox_ours} $@ $)
+R< $* > $*		$: $1
+R$+ @ $+		$: < $(vbox_recipient $1 @ $2 $: NONE $) >
+R< $* <TMPF> >		$#error $@ 4.3.0 $: "451 Recipient cannot be looked up now, please try again later"
+R< ERROR : $- . $- . $- : $+ >	$#error $@ $1.$2.$3 $: $4
+R< OK >			$: OK $(vbox_store {vbox_ours} $@ YES $)
+
+SLocal_Relay_Auth
+# vbox-lda: mail for ours may come from anywhere
+R$*			$: $1 $| $&{vbox_ours}
+R$* $| YES		$# RELAY
+R$* $| $*		$@ $1
+divert(-1)')
+
 LOCAL_RULE_0
 # vbox-lda: a virtusertable with -T<TMPF> could not be asked. Stock rules would
 # take the mark for the name of a local user and bounce the message.
@@ -45,5 +86,21 @@ ifdef(`_VBOX_DOMAINS_', `dnl
 # vbox-lda: whole domains
 R$+ < @ $={VboxDomain} . > $*	$#_VBOX_MAILER_ $@ $2 $: $1 < @ $2 . >
 R$+ < @ $={VboxDomain} > $*	$#_VBOX_MAILER_ $@ $2 $: $1 < @ $2 . >
+', `dnl')
+ifdef(`_VBOX_MAP_', `dnl
+# vbox-lda: domains that vbox-lmtpd knows; who sends is not asked
+R$+ < @ $+ >		$: < $&{addr_type} > $1 < @ $2 >
+R< e s > $+		$: $1
+R< $* > $+ < @ $+ >	$: < $(vbox_domain $3 $: NONE $) > $2 < @ $3 >
+R< $* <TMPF> > $+	$#error $@ 4.3.0 $: "451 4.3.0 Recipient cannot be looked up now"
+R< NONE > $+		$: $1
+ifdef(`VBOX_HOSTS', `dnl
+R< $+ > $+ < @ $+ >	$: < $(vbox_mailertable $2 @ $3 $: HERE $) > $2 < @ $3 >
+R< $* <TMPF> > $+	$#error $@ 4.3.0 $: "451 4.3.0 Recipient cannot be looked up now"
+R< lmtp : $+ > $+ < @ $+ . >	$#lmtp $@ $1 $: $2 < @ $3 . >
+R< lmtp : $+ > $+ < @ $+ >	$#lmtp $@ $1 $: $2 < @ $3 . >
+', `dnl')
+R< $+ > $+ < @ $+ . >	$#_VBOX_MAILER_ $@ $3 $: $2 < @ $3 . >
+R< $+ > $+ < @ $+ >	$#_VBOX_MAILER_ $@ $3 $: $2 < @ $3 . >
 ', `dnl')
 divert(-1)

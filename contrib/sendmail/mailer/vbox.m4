@@ -7,6 +7,9 @@ dnl #	VBOX_LMTP_ARGS		FILE socket; or TCP host port
 dnl #	VBOX_LMTP_FLAGS		see below
 dnl #	VBOX_LMTP_QGRP		a queue group of its own; none
 dnl #	VBOX_LMTP_MAX		largest message in bytes; none
+dnl #	VBOX_HOSTS		defined: there is a mailer lmtp, too, for mailboxes
+dnl #				on other hosts; VBOX_LMTP_PORT, 24, is where
+dnl #				their vbox-lmtpd listens
 dnl #
 dnl # sendmail's own local_lmtp and cyrusv2 take the domain off the address
 dnl # (EnvToL); this one gives RCPT the whole of it. Of the flags:
@@ -22,6 +25,7 @@ dnl #
 _DEFIFNOT(`VBOX_LMTP_SOCKET', `/run/vbox/lmtp.sock')
 _DEFIFNOT(`VBOX_LMTP_ARGS', `FILE VBOX_LMTP_SOCKET')
 _DEFIFNOT(`VBOX_LMTP_FLAGS', `lDFMnqXzmuhS')
+_DEFIFNOT(`VBOX_LMTP_PORT', `24')
 define(`_VBOX_LMTP_QGRP_', `ifelse(defn(`VBOX_LMTP_QGRP'),`',`', ` Q=VBOX_LMTP_QGRP,')')
 POPDIVERT
 
@@ -32,3 +36,7 @@ POPDIVERT
 Mvbox,	P=[IPC], F=_MODMF_(VBOX_LMTP_FLAGS, `VBOX_LMTP'), S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP/HdrFromSMTP, E=\r\n,
 		ifdef(`VBOX_LMTP_MAX', `M=VBOX_LMTP_MAX, ')T=DNS/RFC822/SMTP,_VBOX_LMTP_QGRP_
 		A=VBOX_LMTP_ARGS
+ifdef(`VBOX_HOSTS', `
+Mlmtp,	P=[IPC], F=_MODMF_(VBOX_LMTP_FLAGS, `VBOX_LMTP'), S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP/HdrFromSMTP, E=\r\n,
+		ifdef(`VBOX_LMTP_MAX', `M=VBOX_LMTP_MAX, ')T=DNS/RFC822/SMTP,_VBOX_LMTP_QGRP_
+		A=TCP $h VBOX_LMTP_PORT')
