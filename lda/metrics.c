@@ -308,7 +308,7 @@ metrics_write(const char *path, struct verdict *v)
 	/* Figures are not mail: they are whole or old, but not synced. */
 	if (file_write_all(fd, text.p, text.n) < 0 ||
 	    fchmod(fd, TEXTFILE_MODE) < 0 || file_close_checked(&fd) < 0 ||
-	    rename(fresh, path) < 0) {
+	    file_rename_over(AT_FDCWD, fresh, AT_FDCWD, path) < 0) {
 		int saved = errno;
 
 		(void)unlink(fresh);	/* the first error is the one to tell */
@@ -318,7 +318,7 @@ metrics_write(const char *path, struct verdict *v)
 	r = verdict_ok(v, "metrics written to %s", path);
 	goto out;
 failed:
-	(void)verdict_errno(v, errno, "%s", fresh);
+	(void)verdict_errno(v, errno, "%s", path);
 out:
 	file_close(&fd);
 	buf_release(&text);

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -223,6 +224,17 @@ same_content(const char *path, struct str want)
 	return r;
 }
 
+/* A terminal, a FIFO, /dev/null: written to, never replaced. */
+static int
+write_through(const char *path, struct str content)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY), r = -1;
+
+	if (fd >= 0)
+		r = file_write_all(fd, content.p, content.n);
+	return file_close_checked(&fd) < 0 ? -1 : r;
+}
+
 static int
 replace(const char *path, struct str content)
 {
@@ -246,7 +258,8 @@ replace(const char *path, struct str content)
 		r = file_write_all(fd, content.p, content.n);
 	if (r == 0)
 		r = file_sync(fd);
-	if (file_close_checked(&fd) < 0 || r < 0 || rename(tmp, path) < 0) {
+	if (file_close_checked(&fd) < 0 || r < 0 ||
+	    file_rename_over(AT_FDCWD, tmp, AT_FDCWD, path) < 0) {
 		int error = errno;
 
 		(void)unlink(tmp); /* it is no use */
@@ -261,6 +274,28 @@ replace(const char *path, struct str content)
 	r = d < 0 ? -1 : file_sync(d);
 	file_close(&d);
 	return r;
+}
+
+/* 1: nothing had to be written, 0: written, -1 errno. */
+static int
+put(const char *path, struct str content)
+{
+	char real[PATH_MAX];
+	struct stat st;
+	int same;
+
+	if (stat(path, &st) == 0) {
+		if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+			return write_through(path, content);
+		/* Where a link leads, so that the link stays. */
+		if (realpath(path, real) == NULL)
+			return -1;
+		path = real;
+	} else if (errno != ENOENT) {
+		return -1;
+	}
+	same = same_content(path, content);
+	return same != 0 ? same : replace(path, content);
 }
 
 /* makemap TYPE PATH < PATH, by argument vector. */
@@ -307,8 +342,8 @@ write_out(struct adm *a, struct export *x, struct verdict *v)
 		(void)buf_adds(&a->out, buf_str(&x->table));
 		return 0;
 	}
-	same = same_content(path, buf_str(&x->table));
-	if (same < 0 || (same == 0 && replace(path, buf_str(&x->table)) < 0))
+	same = put(path, buf_str(&x->table));
+	if (same < 0)
 		return verdict_errno(v, errno, "%s", path);
 	if (same == 0 && map != NULL && make_map(map, path, v) < 0)
 		return -1;

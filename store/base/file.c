@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -266,6 +267,22 @@ file_read_whole(int fd, struct buf *out)
 	if (got > 0)
 		errno = EFBIG;
 	return got == 0 ? 0 : -1;
+}
+
+int
+file_rename_over(int olddir, const char *old, int newdir, const char *new)
+{
+	struct stat st;
+
+	if (fstatat(newdir, new, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (!S_ISREG(st.st_mode)) {
+			errno = EEXIST;
+			return -1;
+		}
+	} else if (errno != ENOENT) {
+		return -1;
+	}
+	return renameat(olddir, old, newdir, new);
 }
 
 int

@@ -47,6 +47,10 @@ ssize_t file_pread_full(int fd, void *p, size_t n, off_t at);
  * out's ceiling. */
 int file_read_whole(int fd, struct buf *out);
 
+/* rename(2) over a regular file or nothing. A device, a link, a FIFO that an
+ * administrator has named (/dev/null) is not replaced: EEXIST. */
+int file_rename_over(int olddir, const char *old, int newdir, const char *new);
+
 /* fsync / fdatasync. A failed sync is an error for good: the kernel drops
  * the dirty pages and a second try would say 0 for lost data. */
 int file_sync(int fd);

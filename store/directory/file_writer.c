@@ -175,6 +175,9 @@ open_locked(struct file_writer *w, struct verdict *v)
 			return failed(w, "open", v);
 		if (flock(w->fd, LOCK_EX) < 0 || fstat(w->fd, &mine) < 0)
 			return failed(w, "lock", v);
+		if (!S_ISREG(mine.st_mode))
+			return verdict_set(v, V_DIRECTORY_DOWN,
+			    "%s: not a regular file", w->path);
 		if (stat(w->path, &there) == 0 && there.st_ino == mine.st_ino &&
 		    there.st_dev == mine.st_dev)
 			return 0;
@@ -272,11 +275,14 @@ write_beside(struct file_writer *w, int dir, const char *tmp,
 static int
 save(struct file_writer *w, struct verdict *v)
 {
-	char *copy1 = mem_dup(w->path), *copy2 = mem_dup(w->path);
-	char tmp[NAME_MAX + 1];
+	/* Where a link leads, so that the link stays. */
+	char *real = realpath(w->path, NULL);
+	char *copy1 = mem_dup(real ? real : w->path);
+	char *copy2 = mem_dup(copy1), tmp[NAME_MAX + 1];
 	const char *name = basename(copy2);
 	int dir, r = -1;
 
+	free(real);
 	dir = file_open_root(dirname(copy1));
 	if (dir < 0 || snprintf(tmp, sizeof(tmp), ".%s.new", name) >=
 	    (int)sizeof(tmp)) {
@@ -285,7 +291,7 @@ save(struct file_writer *w, struct verdict *v)
 	}
 	if (write_beside(w, dir, tmp, v) < 0)
 		goto out;
-	if (renameat(dir, tmp, dir, name) < 0 || file_sync(dir) < 0) {
+	if (file_rename_over(dir, tmp, dir, name) < 0 || file_sync(dir) < 0) {
 		failed(w, "rename", v);
 		goto out;
 	}

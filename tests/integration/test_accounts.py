@@ -3,6 +3,7 @@ with contrib's configuration shows it, states do what they say."""
 import imaplib
 import os
 import socket
+import stat
 import subprocess
 import threading
 import time
@@ -358,7 +359,34 @@ def test_export(site, two_domains, tmp_path):
     after = out.stat()
     assert (before.st_ino, before.st_mtime_ns) == \
         (after.st_ino, after.st_mtime_ns)
+    # A link stays and its file is replaced; a device stays what it is.
+    link = tmp_path / "link"
+    link.symlink_to("table")
+    out.write_text("old")
+    adm("export", "virtusertable", "--output", str(link))
+    assert link.is_symlink() and out.read_text().splitlines() == table
+    null = tmp_path / "null"
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    adm("export", "virtusertable", "--output", str(null))
+    assert stat.S_ISCHR(null.lstat().st_mode)
+    assert adm("export", "virtusertable", "-q", "--output",
+               "/dev/stdout").splitlines() == table
     adm("import", "virtusertable", str(out))
+
+
+def test_a_directory_file_that_is_a_link(site, tmp_path):
+    real = tmp_path / "real"
+    real.write_text("")
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    null = tmp_path / "null"
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    adm = Vboxadm(site)
+    adm("--directory", f"file:{link}", "domain", "add", "x.test")
+    assert link.is_symlink() and "x.test" in real.read_text()
+    adm.run("--directory", f"file:{null}", "domain", "add", "x.test",
+            code=None)
+    assert stat.S_ISCHR(null.lstat().st_mode)
 
 
 def test_the_papers_queries_work(site, two_domains):

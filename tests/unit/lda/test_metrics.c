@@ -196,6 +196,14 @@ a_textfile_is_replaced_whole(void **state)
 	assert_null(strstr(text.p, "# EOF"));
 	buf_release(&text);
 	assert_int_equal(unlink(path), 0);
+	/* What is no regular file is not replaced (a FIFO stands for
+	 * /dev/null). */
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(metrics_write(path, &v), -1);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_int_equal(access(name, F_OK), -1);
+	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(dir), 0);
 	assert_int_equal(metrics_write(path, &v), -1);
 	assert_int_not_equal(v.why, V_OK);
