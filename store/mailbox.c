@@ -67,6 +67,12 @@ mailbox_size(const struct mailbox *mb)
 	return mb->size;
 }
 
+int
+mailbox_directory(const struct mailbox *mb)
+{
+	return mb->ops->directory ? mb->ops->directory(mb) : -1;
+}
+
 uint64_t
 mailbox_repaired(const struct mailbox *mb)
 {

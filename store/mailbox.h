@@ -74,6 +74,9 @@ void mailbox_close(struct mailbox **mb);
 
 /* Bytes that the copy takes in the mailbox; known after mailbox_open. */
 uint64_t mailbox_size(const struct mailbox *mb);
+/* The Maildir itself, open, for a copy into its inbox (borrowed); -1
+ * otherwise. */
+int mailbox_directory(const struct mailbox *mb);
 /* Bytes of a torn tail that were cut, stale locks broken: for the log. */
 uint64_t mailbox_repaired(const struct mailbox *mb);
 unsigned mailbox_locks_broken(const struct mailbox *mb);

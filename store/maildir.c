@@ -373,7 +373,16 @@ maildir_exists(const struct mailbox_spec *spec, struct verdict *v)
 	return mbox_ops.exists(spec, v);	/* whatever is there, is there */
 }
 
+static int
+maildir_directory(const struct mailbox *mb)
+{
+	const struct maildir *m = (const struct maildir *)(const void *)mb;
+
+	return mb->spec->folder && mb->spec->folder[0] ? -1 : m->dirfd;
+}
+
 const struct mailbox_ops maildir_ops = {
+	.directory = maildir_directory,
 	.open = maildir_open,
 	.settle = maildir_settle,
 	.publish = maildir_publish,
