@@ -145,7 +145,7 @@ something_else(const struct plan *plan, const struct target *t)
 
 /* What the target's copies take together. */
 static void
-sum_copies(const struct plan *plan, const struct holding *h,
+sum_copies(const struct plan *plan, struct holding *h,
     uint64_t *bytes_r, uint64_t *messages_r)
 {
 	*bytes_r = *messages_r = 0;
@@ -155,6 +155,8 @@ sum_copies(const struct plan *plan, const struct holding *h,
 		if (c->target != h->target ||
 		    quota_account_exempt(&h->account, &c->spec))
 			continue;
+		if (mailbox_directory(c->box) > 0)
+			h->account.place.dir = mailbox_directory(c->box);
 		*bytes_r += mailbox_size(c->box);
 		(*messages_r)++;
 	}

@@ -164,7 +164,10 @@ maildirsize_read(int dir, const struct maildirsize_limits *limits,
 		file_close(&fd);
 		return 0;
 	}
-	got = file_pread_full(fd, text, sizeof(text), 0);
+	/* One read: what it does not give is a line that is being written. */
+	do {
+		got = pread(fd, text, sizeof(text), 0);
+	} while (got < 0 && errno == EINTR);
 	if (got < 0)
 		verdict_errno(v, errno, "read maildirsize");
 	file_close(&fd);

@@ -67,6 +67,7 @@ struct ledger {
 		struct slot slot[LEDGER_SLOTS];
 	} now;
 	uint32_t slots_changed;	/* the first that must be written */
+	struct ledger_head disk;	/* as it was read or written last */
 	/* The entry that was looked at last, while it is locked. */
 	bool looked;
 	int look_answer;
@@ -315,6 +316,7 @@ begin_anew(struct ledger *l, ssize_t had, struct verdict *v)
 	    /* There was something: then what it knew is lost. */
 	    .distrust = had > 0 };
 	memcpy(h->magic, magic, sizeof(magic));
+	l->disk = (struct ledger_head){ .slots = 0 };
 	if (ftruncate(l->fd, 0) < 0 || ftruncate(l->fd, TABLE_AT +
 	    (off_t)h->capacity * (off_t)sizeof(struct ledger_entry)) < 0)
 		return verdict_errno(v, errno, "make quota ledger");
@@ -341,6 +343,7 @@ read_head(struct ledger *l, struct verdict *v)
 			    "read quota ledger");
 	}
 	l->slots_changed = h->slots;
+	l->disk = *h;
 	return 0;
 }
 
@@ -475,10 +478,13 @@ int
 ledger_write(struct ledger *l, struct verdict *v)
 {
 	struct ledger_head *h = &l->now.head;
+	/* Dropped slots need no writing, only the head that counts them. */
 	uint32_t from = l->slots_changed;
 	size_t n = sizeof(*h) + h->slots * sizeof(struct slot);
 
 	h->crc = sum_of(h);
+	if (from >= h->slots && memcmp(h, &l->disk, sizeof(*h)) == 0)
+		return 0;
 	if (from >= h->slots) {
 		n = sizeof(*h);
 	} else if (h->slots > FIRST_SLOTS) {
@@ -493,6 +499,7 @@ ledger_write(struct ledger *l, struct verdict *v)
 	if (file_pwrite_all(l->fd, &l->now, n, 0) < 0)
 		return verdict_errno(v, errno, "write quota ledger");
 	l->slots_changed = h->slots;
+	l->disk = *h;
 	return 0;
 }
 

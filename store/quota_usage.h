@@ -24,6 +24,8 @@ struct quota_usage {
 struct quota_place {
 	enum mailbox_format format;
 	const char *root, *path;	/* the mbox, or the Maildir */
+	int dir;			/* the Maildir, when it is open already
+					 * (borrowed); 0: it is not */
 	const char *folder_root;	/* of mbox folders; NULL: none */
 	const char *folder_path;
 	/* Names on disk of folders that do not count: ".Trash", "Trash". */
@@ -40,6 +42,7 @@ struct quota_found {
 	struct maildirsize maildirsize;
 	struct mbox_counts counts;	/* mbox with a limit on messages */
 	int dir;			/* the Maildir, or -1 */
+	bool borrowed;			/* it is the place's */
 };
 
 enum quota_effort {
