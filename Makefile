@@ -248,6 +248,11 @@ bench-directory: test-deps
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/directory
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_directory.py $(BENCH)
 
+# What quota adds to a delivery: minutes, on a disk that is quiet.
+bench-quota: test-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_quota.py $(BENCH)
+
 bench-lmtp: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_lmtp.py $(BENCH)
@@ -294,6 +299,6 @@ clean:
 	rm -rf build
 
 .PHONY: bench-directory bench-lmtp
-.PHONY: all unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
+.PHONY: all bench-quota unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

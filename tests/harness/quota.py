@@ -5,21 +5,19 @@ import os
 import re
 import subprocess
 
-from . import GID, UID, as_vmail
+from . import GID, TOP, UID, as_vmail
 from .dovecot import Dovecot
 
-DOVECOT = """
-mail_plugins = quota
+CONTRIB = TOP / "contrib/dovecot/2.3"
+RULE = """
 plugin {{
-  quota = {backend}:User quota
   quota_rule = *:bytes={limit}{more}
-  quota_grace = 0
 }}
 """
 
 
 class QuotaDovecot(Dovecot):
-    """Dovecot that enforces the same limit (contrib/dovecot/quota-2.3.conf)."""
+    """Dovecot that enforces the same limit by the files of contrib."""
 
     def __init__(self, site, domain, user, limit, messages=0):
         super().__init__(site, domain, user)
@@ -31,8 +29,9 @@ class QuotaDovecot(Dovecot):
             text = re.sub(r"(mail_location = .*)",
                           rf"\1:INDEX={index}:CONTROL={index}", text)
         more = f":messages={messages}" if messages else ""
-        self.conf.write_text(text + DOVECOT.format(
-            backend="maildir" if maildir else "dirsize", limit=limit, more=more))
+        ours = CONTRIB / f"quota-{'maildir' if maildir else 'mbox'}.conf"
+        self.conf.write_text(text + ours.read_text() +
+                             RULE.format(limit=limit, more=more))
 
     def quota(self):
         """(kilobytes, limit in kilobytes, messages)"""
