@@ -391,6 +391,15 @@ publish(struct delivery *d, struct verdict *v)
 	return 0;
 }
 
+/* One copy is not safe, so the MTA will come again: the others, synced or
+ * not, must not be there twice then. The locks are still ours. */
+static void
+retract(struct delivery *d)
+{
+	for (size_t i = 0; i < d->plan.copy_count; i++)
+		mailbox_retract(d->plan.copies[i].box);
+}
+
 static int
 conclude(struct delivery *d, struct verdict *v)
 {
@@ -427,7 +436,9 @@ delivery_commit_all(struct delivery_job *jobs, size_t n)
 			    jobs[i].verdict);
 	at_once(jobs, n, mailbox_sync);
 	for (size_t i = 0; i < n; i++)
-		if (jobs[i].result == 0)
+		if (jobs[i].result < 0)
+			retract(jobs[i].delivery);
+		else
 			jobs[i].result = conclude(jobs[i].delivery,
 			    jobs[i].verdict);
 }

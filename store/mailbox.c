@@ -52,6 +52,12 @@ mailbox_sync(struct mailbox *mb, struct verdict *v)
 }
 
 void
+mailbox_retract(struct mailbox *mb)
+{
+	mb->ops->retract(mb);
+}
+
+void
 mailbox_close(struct mailbox **mb)
 {
 	if (!*mb)

@@ -8,6 +8,8 @@
  *	mailbox_settle(mb, &v)			the bytes are on disk, unseen
  *	mailbox_publish(mb, &v)			the message is in the mailbox
  *	mailbox_sync(mb, &v)			and stays there: now say 250
+ *	mailbox_retract(mb)			another copy failed: after all,
+ *						close shall undo this one
  *	mailbox_close(&mb)			unlock; before a successful sync
  *						it undoes what was done
  *
@@ -70,6 +72,7 @@ int mailbox_open(const struct mailbox_spec *spec, const struct content *content,
 int mailbox_settle(struct mailbox *mb, struct verdict *v);
 int mailbox_publish(struct mailbox *mb, struct verdict *v);
 int mailbox_sync(struct mailbox *mb, struct verdict *v);
+void mailbox_retract(struct mailbox *mb);
 void mailbox_close(struct mailbox **mb);
 
 /* Bytes that the copy takes in the mailbox; known after mailbox_open. */

@@ -24,6 +24,8 @@ struct mailbox_ops {
 	int (*settle)(struct mailbox *mb, struct verdict *v);
 	int (*publish)(struct mailbox *mb, struct verdict *v);
 	int (*sync)(struct mailbox *mb, struct verdict *v);
+	/* Forgets that it was synced. */
+	void (*retract)(struct mailbox *mb);
 	/* Undoes what was not synced, gives everything back. */
 	void (*close)(struct mailbox *mb);
 	int (*exists)(const struct mailbox_spec *spec, struct verdict *v);

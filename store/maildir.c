@@ -349,6 +349,12 @@ maildir_sync(struct mailbox *mb, struct verdict *v)
 }
 
 static void
+maildir_retract(struct mailbox *mb)
+{
+	maildir_of(mb)->done = false;
+}
+
+static void
 maildir_close(struct mailbox *mb)
 {
 	struct maildir *m = maildir_of(mb);
@@ -387,6 +393,7 @@ const struct mailbox_ops maildir_ops = {
 	.settle = maildir_settle,
 	.publish = maildir_publish,
 	.sync = maildir_sync,
+	.retract = maildir_retract,
 	.close = maildir_close,
 	.exists = maildir_exists,
 	.size = sizeof(struct maildir),

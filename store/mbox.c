@@ -453,6 +453,12 @@ take_back(struct mbox *m)
 }
 
 static void
+mbox_retract(struct mailbox *mb)
+{
+	mbox_of(mb)->done = false;
+}
+
+static void
 mbox_close(struct mailbox *mb)
 {
 	struct mbox *m = mbox_of(mb);
@@ -495,6 +501,7 @@ const struct mailbox_ops mbox_ops = {
 	.settle = mbox_settle,
 	.publish = mbox_publish,
 	.sync = mbox_sync,
+	.retract = mbox_retract,
 	.close = mbox_close,
 	.exists = mbox_exists,
 	.size = sizeof(struct mbox),
