@@ -167,6 +167,7 @@ def test_in_the_background(site):
 
 # --- mailboxes that are locked ----------------------------------------------------
 
+@pytest.mark.quiet
 def test_the_first_reply_does_not_wait_for_the_second_mailbox(site):
     with serve(site) as service, Held(site, "d1.test", "anna") as lock:
         with service.connect() as c:
