@@ -437,6 +437,7 @@ master_run(struct service *s, void (*ready)(void))
 	static struct master m;
 
 	m.s = s;
+	s->master = getpid();
 	m.submitter = -1;
 	set_signals(&m);
 	s->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -21,6 +21,7 @@ struct service {
 	int poke;			/* eventfd: a worker got busy */
 	int submitter;			/* socket of the submit helper, or -1 */
 	unsigned generation;
+	pid_t master;
 };
 
 #endif

@@ -309,6 +309,8 @@ worker_run(struct service *s, unsigned slot)
 	set_signals(&w);
 	/* A master that is killed takes us along once we are idle. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != s->master)
+		return 0;	/* it was killed before we asked for that */
 	w.service = s;
 	if (watch(&w) < 0) {
 		log_say(SET_LOG_ERROR, "worker cannot watch its sockets");

@@ -467,6 +467,26 @@ def test_the_end_lets_messages_through(site):
     assert len(site.messages("d1.test", "fred")) == 1
 
 
+def test_a_killed_master_leaves_nobody_behind(site):
+    service = serve(site).start()
+    with service.connect() as busy:
+        busy.hello()
+        busy.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<fred@d1.test>\r\nDATA\r\n")
+        for want in ("250", "250", "354"):
+            assert busy.reply().startswith(want)
+        service.process.kill()
+        service.process.wait()
+        # Who receives a message finishes it.
+        busy.send(b"x\r\n.\r\n")
+        assert busy.reply().startswith("250 ")
+    until(lambda: not any(str(site.conf).encode() in cmdline(p)
+                          for p in os.listdir("/proc") if p.isdigit()))
+    with service, service.connect() as c:
+        c.hello()
+        assert c.message(["fred@d1.test"], LETTER)[1][0].startswith("250 ")
+    assert len(site.messages("d1.test", "fred")) == 2
+
+
 def test_the_watchdog_is_fed(site):
     service = serve(site).start(env={"WATCHDOG_USEC": "400000"})
     for _ in range(3):
