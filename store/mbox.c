@@ -75,10 +75,11 @@ sink_plan(void *arg, const char *p, size_t n)
 
 struct appending {
 	struct mbox *m;
-	size_t n;
+	size_t n, room;		/* in the piece */
 	char *piece;
 };
 #define PIECE ((size_t)256 * 1024)
+#define PAGE 4096
 
 static int
 flush(struct appending *a)
@@ -86,6 +87,7 @@ flush(struct appending *a)
 	size_t n = a->n;
 
 	a->n = 0;
+	a->room = PIECE;
 	mbox_lock_refresh(&a->m->lock);
 	return file_write_all(a->m->fd, a->piece, n);
 }
@@ -96,13 +98,13 @@ sink_append(void *arg, const char *p, size_t n)
 	struct appending *a = arg;
 
 	while (n) {
-		size_t take = PIECE - a->n < n ? PIECE - a->n : n;
+		size_t take = a->room - a->n < n ? a->room - a->n : n;
 
 		memcpy(a->piece + a->n, p, take);
 		a->n += take;
 		p += take;
 		n -= take;
-		if (a->n == PIECE && flush(a) < 0)
+		if (a->n == a->room && flush(a) < 0)
 			return -1;
 	}
 	return 0;
@@ -309,7 +311,7 @@ mbox_open(struct mailbox *mb, struct verdict *v)
 
 	m->dirfd = m->fd = -1;
 	mbox_lock_init(&m->lock);
-	undo_init(&m->undo, -1, UNDO_OFF);
+	undo_init(&m->undo, -1, UNDO_OFF, NULL);
 	buf_init(&m->copy, BUILD_MAX);
 	buf_init(&m->flags, m->mb.content->mbox_head.n + FLAGS_MAX);
 	add_flags(m);
@@ -318,7 +320,7 @@ mbox_open(struct mailbox *mb, struct verdict *v)
 	m->dirfd = mailbox_open_dir(mb->spec, dir, &missing, v);
 	if (m->dirfd < 0 || open_locked(m, v) < 0)
 		return -1;
-	undo_init(&m->undo, m->fd, mb->spec->undo);
+	undo_init(&m->undo, m->fd, mb->spec->undo, mb->spec->lock.slot_dir);
 	if (undo_repair(&m->undo, m->dirfd, m->name, &m->old_size,
 	    &mb->repaired, v) < 0)
 		return -1;
@@ -368,6 +370,8 @@ append(struct mbox *m)
 
 	if (m->built)
 		return file_write_all(m->fd, m->copy.p, m->copy.n);
+	/* Pieces end at page boundaries of the file: there a kill tears. */
+	a.room = PIECE - (size_t)(m->old_size % PAGE);
 	a.piece = mem_alloc(PIECE);
 	r = content_write(m->mb.content, m->mb.spec->variant, sink_append, &a);
 	if (r == 0)
@@ -400,7 +404,8 @@ mbox_publish(struct mailbox *mb, struct verdict *v)
 	else if (content_write(mb->content, mb->spec->variant, sink_plan,
 	    &m->plan) < 0)
 		return verdict_errno(v, errno, "read spooled message");
-	if (undo_begin(&m->undo, m->dirfd, m->name, &m->plan, v) < 0)
+	if (undo_begin(&m->undo, m->dirfd, m->name, &m->plan,
+	    m->built ? buf_str(&m->copy) : STR(""), v) < 0)
 		return -1;
 	m->appended = true;
 	m->old_size = start;

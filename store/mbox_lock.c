@@ -16,6 +16,7 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/num.h"
+#include "store/mbox_slot.h"
 
 /* First and longest pause between two tries. A delivery holds a lock for
  * some milliseconds, a reader that rewrites its mbox for up to seconds. */
@@ -25,11 +26,6 @@
 #define REFRESH_MS 30000
 /* Content of a lock that is worth reading: a pid, perhaps ":host". */
 #define LOCK_CONTENT 256
-/* Slots of all processes that deliver here at the same time; one that finds
- * none free in some tries makes a file for its lock. */
-#define SLOT_DIR "locks"
-#define SLOTS 128
-#define SLOT_TRIES 8
 /* inode of /proc/self/ns/pid in the first pid namespace
  * (PROC_PID_INIT_INO, linux/proc_ns.h). */
 #define FIRST_PID_NS 0xEFFFFFFCUL
@@ -249,17 +245,6 @@ by_liblockfile(struct mbox_lock *l, const char *lockname, struct verdict *v)
 	return FAILED;
 }
 
-static int
-write_pid(int fd)
-{
-	char text[24];
-	/* Always as long, so that a later pid covers an earlier one; shorter
-	 * than the 16 bytes that liblockfile 1.17 can read. */
-	int n = snprintf(text, sizeof(text), "%-10d\n", (int)getpid());
-
-	return file_pwrite_all(fd, text, (size_t)n, 0);
-}
-
 /* The lock is written without a name and linked complete: killed at any
  * point we leave nothing, or a lock that says whose it is. */
 static enum attempt
@@ -277,7 +262,7 @@ by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 		return FAILED;
 	}
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
-	if (write_pid(fd) == 0) {
+	if (slot_write_pid(fd) == 0) {
 		if (linkat(AT_FDCWD, path, l->dirfd, lockname,
 		    AT_SYMLINK_FOLLOW) == 0)
 			done = TAKEN;
@@ -290,105 +275,23 @@ by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 	return done;
 }
 
-/* The slot of this process: it delivers one mbox after the other. A child
- * has its own. */
-static struct {
-	int fd;
-	pid_t owner;
-	bool useless;		/* another file system, no directory */
-} slot = { .fd = -1 };
-
-/*
- * Takes the slot file N for us, or -1. One with a second name is a lock that
- * a dead process left: it must keep its content, or the dead one's lock would
- * look like ours, so the slot gets a new file.
- */
-static int
-take_slot(int dir, unsigned n)
-{
-	char name[16];
-	struct stat st, at;
-	int fd;
-
-	(void)snprintf(name, sizeof(name), "%u", n); /* fits */
-	for (int round = 0; round < 2; round++) {
-		fd = file_open_beneath(dir, name, O_RDWR | O_CREAT, 0644);
-		if (fd < 0)
-			return -1;
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 ||
-		    !S_ISREG(st.st_mode) || st.st_uid != geteuid())
-			break;
-		/* The name may be another file's by now. */
-		if (st.st_nlink == 1 && fstatat(dir, name, &at,
-		    AT_SYMLINK_NOFOLLOW) == 0 && at.st_ino == st.st_ino &&
-		    at.st_dev == st.st_dev)
-			return fd;
-		if (st.st_nlink > 1 && unlinkat(dir, name, 0) < 0)
-			break;
-		file_close(&fd);
-	}
-	file_close(&fd);
-	return -1;
-}
-
-static int
-find_slot(const char *slot_dir)
-{
-	int root = file_open_root(slot_dir), dir, fd = -1;
-
-	if (root < 0)
-		return -1;
-	dir = file_open_dir(root, SLOT_DIR, FILE_MAKE, 0700);
-	file_close(&root);
-	if (dir < 0)
-		return -1;
-	/* Processes begin at different slots and rarely meet. */
-	for (unsigned i = 0; i < SLOT_TRIES && fd < 0; i++)
-		fd = take_slot(dir, ((unsigned)getpid() + i) % SLOTS);
-	file_close(&dir);
-	return fd;
-}
-
-/* Our slot, ready to be linked: one name, our pid, made now. False when
- * there is none to be had. */
-static bool
-ready_slot(const char *slot_dir)
-{
-	struct stat st;
-
-	if (slot.owner != getpid()) {
-		file_close(&slot.fd);
-		slot.owner = getpid();
-		slot.useless = false;
-	}
-	if (slot.useless || !slot_dir)
-		return false;
-	/* A second name that we could not take away makes it useless. */
-	if (slot.fd >= 0 && (fstat(slot.fd, &st) < 0 || st.st_nlink != 1))
-		file_close(&slot.fd);
-	if (slot.fd < 0)
-		slot.fd = find_slot(slot_dir);
-	if (slot.fd >= 0 && write_pid(slot.fd) == 0)
-		return true;
-	file_close(&slot.fd);
-	slot.useless = true;
-	return false;
-}
-
 static enum attempt
 by_slot(struct mbox_lock *l, const char *lockname, const char *slot_dir,
     struct verdict *v)
 {
 	char path[40];
 
-	if (!ready_slot(slot_dir))
+	int fd = slot_dir ? slot_lock(slot_dir) : -1;
+
+	if (fd < 0)
 		return by_link(l, lockname, v);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", slot.fd); /* fits */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
 	if (linkat(AT_FDCWD, path, l->dirfd, lockname, AT_SYMLINK_FOLLOW) == 0)
 		return TAKEN;
 	if (errno == EEXIST)
 		return BUSY;
-	slot.useless = errno == EXDEV || errno == EPERM || errno == EACCES;
+	if (errno == EXDEV || errno == EPERM || errno == EACCES)
+		slot_lock_useless();
 	return by_link(l, lockname, v);
 }
 

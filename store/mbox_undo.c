@@ -12,11 +12,14 @@
 
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/mbox_slot.h"
 
 #define ATTRIBUTE "user.vbox"
 #define MAGIC 0x7556	/* "Vu" in memory */
 /* Marks closer than this would prove nothing more. */
 #define MARK_LEAST 64
+/* Disks write nothing smaller. */
+#define SECTOR 512
 /* Read in one go while a tail is judged. */
 #define PIECE 65536
 /* A whole block, so that overwriting it never allocates. */
@@ -80,9 +83,10 @@ undo_feed(struct undo_plan *plan, const char *p, size_t n)
 }
 
 void
-undo_init(struct undo *u, int fd, enum undo_place place)
+undo_init(struct undo *u, int fd, enum undo_place place, const char *slot_dir)
 {
-	*u = (struct undo){ .place = place, .fd = fd, .file = -1 };
+	*u = (struct undo){ .place = place, .fd = fd, .file = -1,
+	    .slot_dir = slot_dir };
 }
 
 void
@@ -205,10 +209,9 @@ judge(const struct undo *u, const struct record *r, uint64_t size)
 	    (off_t)r->old_size);
 	if (got <= 0 || memcmp(piece, "From ", (size_t)got) != 0)
 		goto out;
-	/* Shorter than the first mark and ending a line: a whole short line
-	 * of anybody's. */
-	got = file_pread_full(u->fd, piece, 1, (off_t)(r->old_size + n - 1));
-	if (got <= 0 || (proven == 0 && piece[0] == '\n'))
+	/* A disk tears at its sectors: any other end was written by somebody
+	 * who came to it. */
+	if (proven < n && size % SECTOR != 0)
 		goto out;
 	if (proven < 5)
 		proven = n < 5 ? n : 5;
@@ -228,6 +231,26 @@ judge(const struct undo *u, const struct record *r, uint64_t size)
 out:
 	free(piece);
 	return answer;
+}
+
+/* The slot's copy knows, or the record's sums must. */
+static enum tail
+tail_of(const struct undo *u, const struct record *r, const struct stat *st,
+    uint64_t size)
+{
+	struct slot_append what = { .ino = st->st_ino,
+	    .old_size = r->old_size, .new_size = r->new_size };
+
+	switch (u->slot_dir ? slot_copy_judge(u->slot_dir, &what, u->fd,
+	    size - r->old_size) : SLOT_TAIL_UNKNOWN) {
+	case SLOT_TAIL_OURS:
+		return TAIL_OURS;
+	case SLOT_TAIL_FOREIGN:
+		return TAIL_FOREIGN;
+	case SLOT_TAIL_UNKNOWN:
+		break;
+	}
+	return judge(u, r, size);
 }
 
 int
@@ -252,7 +275,7 @@ undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 	/* A record that was copied with the file, or an append that ended. */
 	if (r.ino != (uint32_t)st.st_ino || *size <= r.old_size || *size >= r.new_size)
 		return 0;
-	switch (judge(u, &r, *size)) {
+	switch (tail_of(u, &r, &st, *size)) {
 	case TAIL_FOREIGN:
 		return 0;
 	case TAIL_UNREADABLE:
@@ -271,8 +294,10 @@ undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 
 int
 undo_begin(struct undo *u, int dirfd, const char *name,
-    const struct undo_plan *plan, struct verdict *v)
+    const struct undo_plan *plan, struct str copy, struct verdict *v)
 {
+	struct slot_append what = { .old_size = plan->old_size,
+	    .new_size = plan->new_size };
 	struct record r = { .magic = MAGIC, .busy = 1,
 	    .old_size = plan->old_size, .new_size = plan->new_size };
 	struct stat st;
@@ -282,6 +307,9 @@ undo_begin(struct undo *u, int dirfd, const char *name,
 	if (fstat(u->fd, &st) < 0)
 		return verdict_errno(v, errno, "fstat");
 	r.ino = (uint32_t)st.st_ino;
+	what.ino = st.st_ino;
+	if (u->slot_dir)
+		slot_copy_begin(u->slot_dir, &what, copy);
 	memcpy(r.sum, plan->sum, sizeof(r.sum));
 	r.own_sum = record_sum(&r);
 	if (u->place != UNDO_FILE) {
@@ -319,6 +347,8 @@ undo_end(struct undo *u)
 {
 	struct record r = { .magic = MAGIC };
 
+	if (u->slot_dir)
+		slot_copy_end();
 	/* If this is lost, the record says that the append ended where the
 	 * file ends, which is true, too. */
 	r.own_sum = record_sum(&r);

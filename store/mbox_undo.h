@@ -15,13 +15,14 @@
  * attributes it is a file .NAME.vbox-undo beside the mbox, preallocated,
  * overwritten in place and synced.
  *
- * How a torn tail is known: the record holds check sums of the message's
- * beginning at up to UNDO_MARKS offsets, multiples of a power of two in the
- * file, so that the page boundaries where a killed write ends are among
- * them. A tail is cut only when it lies at the recorded offset, is shorter
- * than the message, agrees with the check sum of each mark that it reaches,
- * and holds no other From_ line behind the last of them. Everything else
- * stays, whoever wrote it.
+ * How a torn tail is known: only one that lies at the recorded offset and is
+ * shorter than the message can be ours. After a kill the slot of the dead
+ * process (mbox_slot.h) still has the message, and the tail is compared with
+ * it to the byte. After a power cut it has not; then the record's check sums
+ * of the message's beginning speak, at up to UNDO_MARKS offsets, multiples of
+ * a power of two in the file: each that the tail reaches must agree, the file
+ * must end where a disk can tear it (at a sector), and behind the last mark
+ * no From_ line may stand. Everything else stays, whoever wrote it.
  */
 #ifndef STORE_MBOX_UNDO_H
 #define STORE_MBOX_UNDO_H
@@ -53,6 +54,7 @@ struct undo {
 	enum undo_place place;
 	int fd;		/* the mbox, borrowed */
 	int file;	/* the record file, or -1 */
+	const char *slot_dir;	/* for mbox_slot.h; NULL: none */
 };
 
 /* Chooses the marks for appending (old_size, new_size]. */
@@ -60,7 +62,8 @@ void undo_plan(struct undo_plan *plan, uint64_t old_size, uint64_t new_size);
 /* The message's bytes in order, once. */
 void undo_feed(struct undo_plan *plan, const char *p, size_t n);
 
-void undo_init(struct undo *u, int fd, enum undo_place place);
+void undo_init(struct undo *u, int fd, enum undo_place place,
+    const char *slot_dir);
 /*
  * Looks for a record of an append that did not end and repairs the mbox
  * `name` in dirfd, locked, of *size bytes; sets *size to what it is then.
@@ -69,8 +72,9 @@ void undo_init(struct undo *u, int fd, enum undo_place place);
  */
 int undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
     uint64_t *cut_r, struct verdict *v);
+/* `copy` is the whole message when it is in memory, else empty. */
 int undo_begin(struct undo *u, int dirfd, const char *name,
-    const struct undo_plan *plan, struct verdict *v);
+    const struct undo_plan *plan, struct str copy, struct verdict *v);
 void undo_end(struct undo *u);
 void undo_release(struct undo *u);
 

@@ -1,0 +1,259 @@
+#include "store/mbox_slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/base/checksum.h"
+#include "store/base/file.h"
+#include "store/base/mem.h"
+
+/* Slots of all processes that deliver here at the same time; one that finds
+ * none free in some tries goes without. */
+#define SLOT_DIR "locks"
+#define SLOTS 128
+#define SLOT_TRIES 8
+/* A copy that a dead process left keeps its slot for so long: then nobody
+ * has delivered to that mbox, or it is gone. */
+#define COPY_KEPT_SECONDS (30 * 86400)
+#define COPY_MAGIC 0x79706356u	/* "Vcpy" in memory */
+
+/* In front of a copy; host order. */
+struct copy_head {
+	uint32_t magic;
+	uint32_t busy;
+	struct slot_append what;
+	uint64_t n;
+	uint64_t sum;		/* of the n bytes behind it */
+};
+
+/* A process delivers one mbox after the other; a child of it has its own. */
+static struct {
+	int lock, copy;
+	pid_t owner;
+	bool unlinkable;	/* the mailboxes are on another file system */
+	bool useless;		/* no directory, no slot */
+	bool pending;		/* the copy is of an append that did not end */
+} slot = { .lock = -1, .copy = -1 };
+
+int
+slot_write_pid(int fd)
+{
+	char text[24];
+	/* Always as long, so that a later pid covers an earlier one; shorter
+	 * than the 16 bytes that liblockfile 1.17 can read. */
+	int n = snprintf(text, sizeof(text), "%-10d\n", (int)getpid());
+
+	return file_pwrite_all(fd, text, (size_t)n, 0);
+}
+
+/* Does the file hold a copy that somebody may still want? */
+static bool
+copy_waits(int fd)
+{
+	struct copy_head h;
+	struct stat st;
+
+	return file_pread_full(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h) &&
+	    h.magic == COPY_MAGIC && h.busy && fstat(fd, &st) == 0 &&
+	    st.st_mtime + COPY_KEPT_SECONDS > time(NULL);
+}
+
+static bool
+is_file_of_ours(int fd, struct stat *st)
+{
+	return fstat(fd, st) == 0 && S_ISREG(st->st_mode) &&
+	    st->st_uid == geteuid();
+}
+
+/*
+ * Takes slot N, or leaves slot.lock at -1. A lock file with a second name is
+ * a lock that a dead process left: it must keep its content, or the dead
+ * one's lock would look like ours, so the slot gets a new file.
+ */
+static void
+take_slot(int dir, unsigned n)
+{
+	char name[16], copy[24];
+	struct stat st, at;
+	int fd = -1;
+
+	(void)snprintf(name, sizeof(name), "%u", n);		/* fits */
+	(void)snprintf(copy, sizeof(copy), "%u.copy", n);	/* fits */
+	for (int round = 0; round < 2; round++) {
+		fd = file_open_beneath(dir, name, O_RDWR | O_CREAT, 0644);
+		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
+		    !is_file_of_ours(fd, &st))
+			goto fail;
+		/* The name may be another file's by now. */
+		if (st.st_nlink == 1 && fstatat(dir, name, &at,
+		    AT_SYMLINK_NOFOLLOW) == 0 && at.st_ino == st.st_ino &&
+		    at.st_dev == st.st_dev)
+			break;
+		if (round > 0 || (st.st_nlink > 1 && unlinkat(dir, name, 0) < 0))
+			goto fail;
+		file_close(&fd);
+	}
+	slot.copy = file_open_beneath(dir, copy, O_RDWR | O_CREAT, 0600);
+	if (slot.copy < 0 || !is_file_of_ours(slot.copy, &st) ||
+	    st.st_nlink != 1 || copy_waits(slot.copy)) {
+		file_close(&slot.copy);
+		goto fail;
+	}
+	slot.lock = fd;
+	return;
+fail:
+	file_close(&fd);
+}
+
+static int
+open_dir(const char *path, enum file_make make)
+{
+	int root = file_open_root(path), dir;
+
+	if (root < 0)
+		return -1;
+	dir = file_open_dir(root, SLOT_DIR, make, 0700);
+	file_close(&root);
+	return dir;
+}
+
+/* Has this process a slot now? */
+static bool
+have_slot(const char *path)
+{
+	int dir;
+
+	if (slot.owner != getpid()) {
+		file_close(&slot.lock);
+		file_close(&slot.copy);
+		slot.owner = getpid();
+		slot.unlinkable = slot.useless = slot.pending = false;
+	}
+	if (slot.lock >= 0)
+		return true;
+	if (slot.useless)
+		return false;
+	dir = open_dir(path, FILE_MAKE);
+	/* Processes begin at different slots and rarely meet. */
+	for (unsigned i = 0; dir >= 0 && i < SLOT_TRIES && slot.lock < 0; i++)
+		take_slot(dir, ((unsigned)getpid() + i) % SLOTS);
+	file_close(&dir);
+	slot.useless = slot.lock < 0;
+	return !slot.useless;
+}
+
+int
+slot_lock(const char *path)
+{
+	struct stat st;
+
+	if (!have_slot(path) || slot.unlinkable)
+		return -1;
+	/* A second name that we could not take away would be overwritten. */
+	if (fstat(slot.lock, &st) < 0 || st.st_nlink != 1) {
+		slot.unlinkable = true;
+		return -1;
+	}
+	return slot_write_pid(slot.lock) == 0 ? slot.lock : -1;
+}
+
+void
+slot_lock_useless(void)
+{
+	slot.unlinkable = true;
+}
+
+/* --- copies -------------------------------------------------------------------- */
+
+void
+slot_copy_begin(const char *path, const struct slot_append *what,
+    struct str copy)
+{
+	struct copy_head h = { .magic = COPY_MAGIC, .busy = 1, .what = *what,
+	    .n = copy.n };
+
+	/* A torn tail that we could not take away ourselves is the next
+	 * delivery's: its copy stays, and we take another slot. */
+	if (slot.pending && slot.owner == getpid()) {
+		file_close(&slot.lock);
+		file_close(&slot.copy);
+		slot.pending = false;
+	}
+	if (copy.n == 0 || copy.n > SLOT_COPY_MAX || !have_slot(path))
+		return;
+	slot.pending = true;
+	h.sum = checksum_of(copy.p, copy.n);
+	/* Without it the tail is judged by its sums. */
+	if (file_pwrite_all(slot.copy, copy.p, copy.n, sizeof(h)) == 0)
+		(void)file_pwrite_all(slot.copy, &h, sizeof(h), 0);
+}
+
+void
+slot_copy_end(void)
+{
+	static const struct copy_head none;
+
+	if (slot.copy < 0 || slot.owner != getpid())
+		return;
+	slot.pending = false;
+	(void)file_pwrite_all(slot.copy, &none, sizeof(none), 0);
+}
+
+/* Are the n bytes of the mbox the beginning of this copy? */
+static enum slot_tail
+compare(int copy, const struct copy_head *h, int mbox, uint64_t n)
+{
+	enum slot_tail answer = SLOT_TAIL_UNKNOWN;
+	char *ours = mem_alloc((size_t)h->n), *theirs = mem_alloc((size_t)n);
+
+	if (file_pread_full(copy, ours, (size_t)h->n, sizeof(*h)) ==
+	    (ssize_t)h->n && checksum_of(ours, (size_t)h->n) == h->sum &&
+	    file_pread_full(mbox, theirs, (size_t)n,
+	    (off_t)h->what.old_size) == (ssize_t)n)
+		answer = memcmp(ours, theirs, (size_t)n) == 0 ? SLOT_TAIL_OURS :
+		    SLOT_TAIL_FOREIGN;
+	free(ours);
+	free(theirs);
+	return answer;
+}
+
+enum slot_tail
+slot_copy_judge(const char *path, const struct slot_append *what, int mbox,
+    uint64_t n)
+{
+	static const struct copy_head none;
+	enum slot_tail answer = SLOT_TAIL_UNKNOWN;
+	int dir = open_dir(path, FILE_NO_MAKE);
+	struct copy_head h;
+	struct stat st;
+	char name[24];
+
+	for (unsigned i = 0; dir >= 0 && i < SLOTS &&
+	    answer == SLOT_TAIL_UNKNOWN; i++) {
+		int fd;
+
+		(void)snprintf(name, sizeof(name), "%u.copy", i); /* fits */
+		fd = file_open_beneath(dir, name, O_RDWR, 0);
+		if (fd < 0)
+			continue;
+		if (is_file_of_ours(fd, &st) &&
+		    file_pread_full(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h) &&
+		    h.magic == COPY_MAGIC && h.busy &&
+		    memcmp(&h.what, what, sizeof(*what)) == 0 &&
+		    h.n == what->new_size - what->old_size &&
+		    h.n <= SLOT_COPY_MAX && n < h.n)
+			answer = compare(fd, &h, mbox, n);
+		if (answer != SLOT_TAIL_UNKNOWN)
+			(void)file_pwrite_all(fd, &none, sizeof(none), 0);
+		file_close(&fd);
+	}
+	file_close(&dir);
+	return answer;
+}
