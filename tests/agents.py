@@ -205,6 +205,11 @@ class Vbox(Agent):
             with open(os.path.join(self.root, "users"), "w",
                       encoding="ascii") as f:
                 f.write(f"@{DOMAIN}\n{USER}@{DOMAIN}\n")
+        state = os.path.join(self.root, "state")
+        os.makedirs(state, exist_ok=True)
+        os.chmod(state, 0o700)
+        if os.getuid() == 0:
+            os.chown(state, NOBODY, NOBODY)
         with open(self.conf, "w", encoding="ascii") as f:
             f.write(f'user = "{NOBODY}"\ngroup = "{NOBODY}"\n'
                     f'directory = {{"{directory}"}}\n'
@@ -214,7 +219,7 @@ class Vbox(Agent):
                     'maildir_path = "%h/Maildir"\n'
                     f'locks = {{{locks}}}\nlock_timeout = "{self.lock_timeout}"\n'
                     f'mbox_undo = "{self.undo}"\n'
-                    f'spool_dir = "{self.root}"\nstate_dir = "{self.root}"\n'
+                    f'spool_dir = "{self.root}"\nstate_dir = "{self.root}/state"\n'
                     'log_target = "file:/dev/null"\n' + self.extra)
         os.chmod(self.conf, 0o644)
 
