@@ -95,7 +95,9 @@ ROOT_sendmail := sendmail-bin sendmail-cf
 ROOT_postfix := postfix
 ROOT_exim := exim4-daemon-light
 ROOT_prometheus := prometheus
+ROOT_postfix-sqlite := postfix postfix-sqlite
 DEMO_ROOTS := sendmail
+BENCH_ROOTS := postfix-sqlite
 TEST_ROOTS := sendmail postfix exim prometheus
 
 roots = set -e; $(foreach r,$(1),tests/tools/root $(r) $(ROOT_$(r));)
@@ -256,6 +258,17 @@ bench-quota: test-deps
 bench-lmtp: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_lmtp.py $(BENCH)
+
+# Questions to the socket map per second, beside Postfix's own SQLite map.
+$(B)/bench/mapload: tests/bench/mapload.c $(LIB_LDA) $(LIB_FILTERS) \
+    $(LIB_STORE) $(LIB_BASE)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LINK_LDA)
+
+bench-map: test-deps
+	$(Q)$(call roots,$(BENCH_ROOTS))
+	$(Q)$(MAKE) --no-print-directory all $(B)/bench/mapload
+	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_map.py $(BENCH)
 
 bench-exec: test-deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -12,8 +12,9 @@ from harness import TOP, until
 from harness.accounts import Vboxadm
 from harness.exim import Exim
 from harness.mbox import body, fields
+from harness.postfix import ROOT as POSTFIX
 from harness.postfix import Postfix
-from harness.sendmail import Sendmail
+from harness.sendmail import BIN, Sendmail, free_port
 from harness.site import Lmtpd
 
 LETTER = (b"From: <anna@client.test>\r\nTo: freds:;\r\nSubject: %s\r\n"
@@ -290,7 +291,8 @@ def end(service):
 
 
 def restart(site, service):
-    end(service)
+    if service.process.poll() is None:
+        end(service)
     service.process = subprocess.Popen(
         [site.bin / "vbox-lmtpd", "-F", "-c", site.conf],
         stdin=subprocess.DEVNULL, stdout=service.out, stderr=service.out,
@@ -329,12 +331,13 @@ def adapted(path, service, **more):
 
 
 def start_sendmail(site, service, mc="vbox-maps.mc", name="sendmail",
-                   options=(), **how):
+                   options=(), text=None, queue=None):
     where = site.dir / name
     where.mkdir()
-    mta = Sendmail(where, adapted(f"sendmail/{mc}", service), site.dir, **how)
+    mta = Sendmail(where, text or adapted(f"sendmail/{mc}", service), site.dir,
+                   queue=queue)
     mta.build()
-    mta.table("access", how.get("access", "To:blocked@d1.test\tREJECT\n"))
+    mta.table("access", "To:blocked@d1.test\tREJECT\n")
     mta.table("aliases", "list: :include:" + str(mta.etc / "list") + "\n")
     mta.table("list", "fred@d1.test\njane@d2.test\n")
     mta.table("genericstable", "root\tadmin@d1.test\n")
@@ -508,3 +511,71 @@ def test_the_pair_with_a_scanner(site, service):
     finally:
         incoming.stop()
         outgoing.stop()
+
+
+@pytest.mark.parametrize("question,answer", [
+    ("/map vbox_recipient fred@d1.test", "returns OK"),
+    ("/map vbox_recipient off@d1.test",
+     "returns ERROR:5.2.1:550 Mailbox not available"),
+    ("Local_check_rcpt <ghost@d1.test>", "$# error $@ 5 . 1 . 1 $: 550 User unknown"),
+    ("Local_check_rcpt <fred@elsewhere.test>", "< NONE >"),
+    ("3,0 fred@d1.test", "$# vbox $@ d1 . test $: fred < @ d1 . test . >"),
+    ("3,0 list@mx.test", "$# local $: list"),
+])
+def test_what_an_administrator_asks_sendmail(sendmail, question, answer):
+    """The questions of docs/NEW-SITE.md, in sendmail's test mode."""
+    r = subprocess.run([BIN / "sendmail", "-C", sendmail.cf, "-bt"],
+                       input=question.encode() + b"\n", check=False, cwd="/",
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       **sendmail.named)
+    said = r.stdout.decode()
+    assert answer in " ".join(said.split()), said
+
+
+@pytest.mark.parametrize("question,answer", [
+    ("virtual_mailbox_domains d1.test", "d1.test\n"),
+    ("recipient_access off@d1.test", "550 5.2.1 Mailbox not available\n"),
+    ("recipient_access fred@d1.test", ""),
+    ("virtual_alias_maps info@d1.test", "fred@d1.test, jane@d2.test\n"),
+])
+def test_what_an_administrator_asks_postfix(site, service, question, answer):
+    """postmap -q, as in docs/NEW-SITE.md."""
+    name, _, key = question.partition(" ")
+    where = site.dir / "postfix"
+    where.mkdir(mode=0o755)
+    mta = Postfix(where)
+    r = subprocess.run(
+        [POSTFIX / "usr/sbin/postmap", "-q", key,
+         f"socketmap:unix:{service.map}:{name}"], env=mta.env, check=False,
+        preexec_fn=mta.private.enter, cwd="/", stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert r.stdout.decode() == answer, r.stderr
+
+
+def test_a_mailbox_on_another_host(site, service):
+    """The directory names the host, sendmail hands over there by LMTP."""
+    service.adm("domain", "add", "far.test", "--host", "127.0.0.1")
+    service.adm("user", "add", "bob@far.test")
+    maps = Netstrings(service.map)
+    assert maps.ask("transport bob@far.test") == "OK lmtp:[127.0.0.1]"
+    maps.close()
+    port = free_port()
+    end(service)
+    site.configure(lmtp_listen=[f"unix:{service.socket}",
+                                f"inet:127.0.0.1:{port}"])
+    restart(site, service)
+    mc = adapted("sendmail/vbox-maps.mc", service).replace(
+        "define(`VBOX_LMTP_SOCKET'", "define(`VBOX_HOSTS')dnl\n"
+        f"define(`VBOX_LMTP_PORT', `{port}')dnl\ndefine(`VBOX_LMTP_SOCKET'")
+    mta = start_sendmail(site, service, text=mc)
+    try:
+        assert mta.send("anna@client.test", ["bob@far.test", "fred@d1.test"],
+                        LETTER % b"far") == {}
+        mta.idle()
+        far, = site.messages("far.test", "bob")
+        near, = site.messages("d1.test", "fred")
+        assert body(far) == body(near) == BODY
+        # By TCP, so Received names the client.
+        assert b"(127.0.0.1)" in fields(far, "Received")[0]
+    finally:
+        mta.stop()
