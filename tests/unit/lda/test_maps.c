@@ -1,4 +1,5 @@
 /* Netstrings, socket maps and policy questions, from bytes to bytes. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "lda/maps/policy.h"
 #include "lda/maps/socketmap.h"
 #include "lda/resolve.h"
+#include "store/base/file.h"
 
 static char dir[] = "/tmp/vbox-test-maps-XXXXXX";
 
@@ -509,6 +511,37 @@ test_could_not_ask_is_never_not_there(void **state)
 	directory_close(&resolver.directory);
 }
 
+/* Whoever writes a map into his configuration finds it in the manual. */
+static void
+test_every_map_is_in_the_manual(void **state)
+{
+	struct buf page, want;
+	int fd = open("docs/man/vbox-lmtpd.8", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd >= 0);
+	buf_init(&page, 1 << 20);
+	buf_init(&want, 256);
+	assert_int_equal(file_read_whole(fd, &page), 0);
+	file_close(&fd);
+	for (size_t m = 0; answer_name(m) != NULL; m++) {
+		buf_reset(&want);
+		(void)buf_addf(&want, "\n.It Cm %s\n", answer_name(m));
+		if (str_find(buf_str(&page), buf_str(&want)) >= 0)
+			continue;
+		buf_reset(&want);
+		(void)buf_addf(&want, " , %s\n", answer_name(m));
+		if (str_find(buf_str(&page), buf_str(&want)) >= 0)
+			continue;
+		buf_reset(&want);
+		(void)buf_addf(&want, "\n.It Cm %s , ", answer_name(m));
+		if (str_find(buf_str(&page), buf_str(&want)) < 0)
+			fail_msg("%s", answer_name(m));
+	}
+	buf_release(&page);
+	buf_release(&want);
+}
+
 int
 main(void)
 {
@@ -522,6 +555,7 @@ main(void)
 		cmocka_unit_test(test_policy),
 		cmocka_unit_test(test_policy_has_an_end),
 		cmocka_unit_test(test_could_not_ask_is_never_not_there),
+		cmocka_unit_test(test_every_map_is_in_the_manual),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
