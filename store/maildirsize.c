@@ -157,11 +157,19 @@ int
 maildirsize_read(int dir, const struct maildirsize_limits *limits,
     struct maildirsize *m_r, struct verdict *v)
 {
+	return maildirsize_read_at(dir, NAME, limits, m_r, v);
+}
+
+int
+maildirsize_read_at(int dir, const char *path,
+    const struct maildirsize_limits *limits, struct maildirsize *m_r,
+    struct verdict *v)
+{
 	char text[MAILDIRSIZE_MAX + 1];
 	struct maildirsize m = { .bytes = 0 };
 	struct stat st;
 	ssize_t got;
-	int fd = open_file(dir, O_RDONLY);
+	int fd = file_open_beneath(dir, path, O_RDONLY, 0);
 
 	if (fd < 0) {
 		if (errno == ENOENT || errno == ELOOP || errno == ENXIO)

@@ -56,6 +56,10 @@ struct maildirsize_how {
  * read. */
 int maildirsize_read(int dir, const struct maildirsize_limits *limits,
     struct maildirsize *m_r, struct verdict *v);
+/* The file at a path below a directory: with one open less, for a look. */
+int maildirsize_read_at(int dir, const char *path,
+    const struct maildirsize_limits *limits, struct maildirsize *m_r,
+    struct verdict *v);
 /* Counts what is in the directories and makes the file anew. Nothing is
  * opened or asked about a message whose name has its size (S=). */
 int maildirsize_count(int dir, const struct maildirsize_how *how,

@@ -545,7 +545,7 @@ plenty(const struct quota_account *a, uint64_t bytes)
 	if (a->place.limits.bytes || a->place.limits.messages) {
 		quota_found_init(&f);
 		/* What has to be counted is counted by the delivery. */
-		if (quota_usage(&a->place, QUOTA_LOOK, &f, &ignored) > 0)
+		if (quota_usage(&a->place, QUOTA_PEEK, &f, &ignored) > 0)
 			enough = fits(f.usage.bytes, bytes,
 			    a->place.limits.bytes, a->grace) &&
 			    fits(f.usage.messages, 1,

@@ -29,6 +29,27 @@ quota_found_release(struct quota_found *f)
 /* --- Maildir ------------------------------------------------------------------- */
 
 static int
+maildir_peek(const struct quota_place *p, struct quota_found *f,
+    struct verdict *v)
+{
+	char name[PATH_ROOM];
+	int r, root, n = snprintf(name, sizeof(name), "%s%smaildirsize",
+	    p->path, p->path[0] ? "/" : "");
+
+	if (n < 0 || (size_t)n >= sizeof(name))
+		return verdict_errno(v, ENAMETOOLONG, "look at %s", p->path);
+	root = file_open_root(p->root);
+	if (root < 0)
+		return verdict_errno(v, errno, "open %s", p->root);
+	r = maildirsize_read_at(root, name, &p->limits, &f->maildirsize, v);
+	file_close(&root);
+	if (r > 0)
+		f->usage = (struct quota_usage){ f->maildirsize.bytes,
+		    f->maildirsize.messages };
+	return r;
+}
+
+static int
 maildir_usage(const struct quota_place *p, enum quota_effort effort,
     struct quota_found *f, struct verdict *v)
 {
@@ -37,6 +58,8 @@ maildir_usage(const struct quota_place *p, enum quota_effort effort,
 	    .exempt_count = p->exempt_count };
 	int r, root;
 
+	if (effort == QUOTA_PEEK)
+		return maildir_peek(p, f, v);
 	if (f->dir < 0 && p->dir > 0) {
 		f->dir = p->dir;
 		f->borrowed = true;
@@ -250,7 +273,7 @@ mbox_usage(const struct quota_place *p, enum quota_effort effort,
 
 	f->usage = (struct quota_usage){ 0, 0 };
 	mbox_counts_release(&f->counts);
-	if (p->limits.messages && effort == QUOTA_LOOK)
+	if (p->limits.messages && effort <= QUOTA_LOOK)
 		mbox_counts_read(&f->counts, p->state_root, p->counts_path);
 	if (add_inbox(&w) < 0 || add_folders(&w) < 0)
 		return -1;

@@ -46,6 +46,7 @@ struct quota_found {
 };
 
 enum quota_effort {
+	QUOTA_PEEK,	/* the same as QUOTA_LOOK, to be asked and forgotten */
 	QUOTA_LOOK,	/* what is known; -1 never stands for "count" */
 	QUOTA_COUNT,	/* from the disk, maildirsize made anew */
 	QUOTA_SCAN,	/* from the disk, nothing written */
@@ -53,7 +54,7 @@ enum quota_effort {
 
 void quota_found_init(struct quota_found *f);
 void quota_found_release(struct quota_found *f);
-/* 1, 0 when it has to be counted first (QUOTA_LOOK only), -1 with the verdict.
+/* 1, 0 when it has to be counted first (QUOTA_LOOK and _PEEK), -1 with the verdict.
  * An account without a mailbox uses nothing. */
 int quota_usage(const struct quota_place *p, enum quota_effort effort,
     struct quota_found *f, struct verdict *v);
