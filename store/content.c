@@ -51,18 +51,28 @@ puts_str(struct writer *w, struct str s)
 	return put(w, s.p, s.n);
 }
 
-/* Is `line`, which may be cut behind NAME_LOOK bytes, a field to leave out?
+/* Is `line`, which may be followed by others and may be cut, but not in front
+ * of NAME_LOOK bytes, a field to leave out?
  * White space before the colon is obsolete syntax that readers accept
  * (RFC 5322 section 4.5), so it must not smuggle a name past us. */
 static bool
 dropped(const struct writer *w, struct str line)
 {
-	ptrdiff_t colon = str_chr(line, ':');
-	struct str name;
+	struct str name = str_sub(line, 0, NAME_LOOK);
+	ptrdiff_t colon = str_chr(name, ':');
 
-	if (colon < 0)
-		return false;
-	name = str_trim(str_sub(line, 0, (size_t)colon));
+	if (colon >= 0) {
+		name = str_trim(str_sub(name, 0, (size_t)colon));
+	} else {
+		/* So much of it that the colon is farther away. */
+		name = str_trim(name);
+		for (size_t i = name.n; i < line.n && line.p[i] != ':'; i++)
+			if (!ascii_isblank(line.p[i]) && line.p[i] != '\r' &&
+			    line.p[i] != '\n')
+				return false;
+		if (line.n < NAME_LOOK)
+			return false;
+	}
 	for (size_t i = 0; i < w->c->drops; i++)
 		if (str_caseeq(name, w->c->drop[i]))
 			return true;
@@ -146,7 +156,7 @@ header(struct writer *w, uint64_t end, char *scratch)
 					break;	/* look again from here */
 				bool folded = ascii_isblank(got.p[i]);
 				bool drop = folded ? dropping : dropped(w,
-				    str_sub(got, i, NAME_LOOK));
+				    str_sub(got, i, got.n));
 
 				if (drop && !dropping &&
 				    put(w, got.p + from, i - from) < 0)

@@ -13,6 +13,7 @@
 #include "store/content.h"
 
 #define WHEN 1795226089
+#define BLANKS "                                                  "
 #define FROM "From a@b  Sat Nov 21 01:54:49 2026\n"
 
 static int
@@ -79,6 +80,11 @@ copies_look_as_the_format_says(void **state)
 		    "X-Keywords: k\nX-IMAPbase: 1 2\nX-IMAP: 3\nB: 2\n\n"
 		    "Status: stays\n",
 		    FROM "Delivered-To: x@y\nA: 1\nB: 2\n\nStatus: stays\n\n" },
+		{ "however far away the colon is", CONTENT_MBOXRD,
+		    "Status" BLANKS BLANKS ":RO\nA: 1\nX-UID\n" BLANKS BLANKS
+		    ": 7\nStatus" BLANKS BLANKS "no\nB" BLANKS BLANKS ": 2\n\nb\n",
+		    FROM "Delivered-To: x@y\nA: 1\nStatus" BLANKS BLANKS "no\n"
+		    "B" BLANKS BLANKS ": 2\n\nb\n\n" },
 		{ "and passes in a Maildir", CONTENT_PLAIN,
 		    "Status: RO\nA: 1\n\nb\n",
 		    "Delivered-To: x@y\nStatus: RO\nA: 1\n\nb\n" },
