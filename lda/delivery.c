@@ -37,6 +37,7 @@ struct delivery {
 	const struct settings *settings;	/* of the recipient's domain */
 	struct state *state;	/* of the recipient; NULL: not needed */
 	struct quotas *quotas;	/* NULL: no limits */
+	bool stored;		/* delivery_follow has something to do */
 	int64_t began_us;
 	uint64_t size, repaired;
 	unsigned locks_broken;
@@ -409,9 +410,18 @@ conclude(struct delivery *d, struct verdict *v)
 		mailbox_close(&d->plan.copies[i].box);
 	if (d->state)
 		forget_notes(d);
+	d->stored = true;
+	return verdict_ok(v, "stored");
+}
+
+void
+delivery_follow(struct delivery *d)
+{
+	if (!d || !d->stored)
+		return;
+	d->stored = false;
 	quotas_tell(&d->quotas);
 	effects_run(d->agent, d->parcel, d->who, &d->plan);
-	return verdict_ok(v, "stored");
 }
 
 void
@@ -507,7 +517,10 @@ delivery_run(const struct agent *agent, const struct parcel *parcel,
 			return -1;
 		(void)nanosleep(&nap, NULL); /* sooner does no harm */
 	}
-	return delivery_commit(*d_r, v);
+	if (delivery_commit(*d_r, v) < 0)
+		return -1;
+	delivery_follow(*d_r);
+	return 0;
 }
 
 struct str

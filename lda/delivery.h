@@ -6,6 +6,7 @@
  *	delivery_open(&agent, &parcel, &addressee, &d, &v)	plan
  *	delivery_prepare(d, wait_ms, &v)	local copies: locked or in tmp
  *	delivery_commit(d, &v)			forwards, then the mailboxes
+ *	delivery_follow(d)			answers and notices
  *	delivery_close(&d)
  *
  * delivery_prepare answers V_BOX_BUSY when a lock is not free within wait_ms;
@@ -86,6 +87,12 @@ struct delivery_job {
 	int result;		/* 0 or -1, as delivery_commit */
 };
 void delivery_commit_all(struct delivery_job *jobs, size_t n);
+/*
+ * What comes when the message is stored: answers, notices, warnings. Each may
+ * take submit_timeout, so the MTA is told first: one that has waited too long
+ * sends everything again. Nothing for a delivery that failed, or NULL.
+ */
+void delivery_follow(struct delivery *d);
 void delivery_close(struct delivery **d);
 int delivery_run(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *addressee, struct delivery **d_r,

@@ -57,7 +57,8 @@ settle(struct transaction *t, struct transaction_rcpt *r)
 		board_wait_end(b, t->site->slot, r->key);
 	r->waiting = false;
 	r->done = true;
-	delivery_close(&r->delivery);
+	if (r->verdict.why != V_OK)
+		delivery_close(&r->delivery);	/* gives its locks back */
 	if (b)
 		board_ring(b, r->key);
 }
@@ -65,9 +66,11 @@ settle(struct transaction *t, struct transaction_rcpt *r)
 void
 transaction_reset(struct transaction *t)
 {
-	for (size_t i = 0; i < t->count; i++)
+	for (size_t i = 0; i < t->count; i++) {
+		delivery_close(&t->rcpts[i]->delivery);
 		if (!t->rcpts[i]->done)
 			settle(t, t->rcpts[i]);
+	}
 	t->count = 0;
 	t->parcel = (struct parcel){ .spool = NULL };
 	spool_reset(&t->spool);
@@ -508,4 +511,6 @@ transaction_deliver(struct transaction *t,
 			nap(t, waiting, ms);
 		}
 	} while (left);
+	for (size_t i = 0; i < t->count; i++)
+		delivery_follow(t->rcpts[i]->delivery);
 }

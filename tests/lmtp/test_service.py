@@ -602,6 +602,30 @@ def test_a_forward_that_fails_is_put_off(site):
         assert replies[1].startswith("250 ")
 
 
+def test_the_reply_does_not_wait_for_an_answer(site):
+    """A sendmail that hangs must not keep the MTA waiting until it sends what
+    is stored again."""
+    gate, out = site.dir / "gate", site.own_dir(site.dir / "out")
+    os.mkfifo(gate)
+    gate.chmod(0o666)
+    submit = site.dir / "submit"
+    submit.write_text(f'#!/bin/sh\nread x <{gate}\ncat >{out}/message\n')
+    submit.chmod(0o755)
+    site.own_file(site.home / "d1.test" / "fred" / ".dovecot.sieve",
+                  b'require "vacation"; vacation "I am away.";')
+    letter = b"From: s@b.test\r\nTo: fred@d1.test\r\n" + LETTER
+    with serve(site, submit=submit) as service, service.connect() as c:
+        c.hello()
+        _, replies = c.message(["fred@d1.test", "fred@d2.test"], letter,
+                               sender="s@b.test")
+        assert [r[:3] for r in replies] == ["250", "250"]
+        assert len(site.messages("d1.test", "fred")) == 1
+        assert not (out / "message").exists()
+        gate.write_text("go\n")
+        c.say("NOOP")
+        assert b"I am away." in (out / "message").read_bytes()
+
+
 def test_metrics(site):
     where = site.dir / "run" / "metrics.sock"
     with serve(site, metrics_listen=[f"unix:{where}"]) as service:
