@@ -122,7 +122,9 @@ set_part(struct quota_hold *h, struct ledger_entry *e, uint64_t bytes,
 		e->flags |= LEDGER_ELSEWHERE;
 	if (!head->known || e->counted == bytes)
 		return ledger_put(h->ledger, e, v);
-	if (ledger_mark_dirty(h->ledger, v) < 0)
+	/* While our reservation is there, it tells enough if we die here: whoever
+	 * finds it dead does not believe the total. */
+	if (!h->id && ledger_mark_dirty(h->ledger, v) < 0)
 		return -1;
 	/* A total that is less than its parts is no total. */
 	if (head->total < e->counted)

@@ -394,6 +394,8 @@ bury(struct ledger *l, bool *changed, struct verdict *v)
 		if (doubt(l, &l->now.slot[i].key, v) < 0)
 			return -1;
 		remove_slot(l, i);
+		/* It may have died between its entry and the total. */
+		l->now.head.known = 0;
 		*changed = true;
 	}
 	return 0;
