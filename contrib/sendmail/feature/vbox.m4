@@ -58,6 +58,14 @@ Kvbox_recipient _ARG3_
 ifdef(`VBOX_HOSTS', `Kvbox_mailertable _ARG3_')
 Kvbox_store macro
 
+# vbox-lda: mail for ours may come from anywhere. These rules stand before the
+# stock ones of the same rule set. No $# here: that would end all other checks
+# when they are delayed.
+SRelay_ok
+R$*			$: $1 $| $&{vbox_ours}
+R$* $| YES		$@ RELAY
+R$* $| $*		$: $1
+
 LOCAL_RULESETS
 SLocal_check_rcpt
 # vbox-lda: may this recipient have mail?
@@ -67,12 +75,6 @@ R$+ @ $+		$: < $(vbox_recipient $1 @ $2 $: NONE $) >
 R< $* <TMPF> >		$#error $@ 4.3.0 $: "451 Recipient cannot be looked up now, please try again later"
 R< ERROR : $- . $- . $- : $+ >	$#error $@ $1.$2.$3 $: $4
 R< OK >			$: OK $(vbox_store {vbox_ours} $@ YES $)
-
-SLocal_Relay_Auth
-# vbox-lda: mail for ours may come from anywhere
-R$*			$: $1 $| $&{vbox_ours}
-R$* $| YES		$# RELAY
-R$* $| $*		$@ $1
 divert(-1)')
 
 LOCAL_RULE_0
