@@ -233,6 +233,10 @@ add_fileinto(const struct planner *pl, const struct target *t,
 			return -1;
 		*pl->v = VERDICT_INIT;
 		why = "the mailbox name is not usable";
+	} else if (pl->p->copy_count > before &&
+	    mailbox_obstructed(&pl->p->copies[before].spec)) {
+		pl->p->copy_count = before;
+		why = "another mailbox is in its way";
 	} else if (pl->p->copy_count > before && !s->autocreate) {
 		c = &pl->p->copies[before];
 		if (a->flags & ENGINE_F_CREATE) {

@@ -59,6 +59,9 @@ end_bits(struct bits *b)
 	*b = (struct bits){ .out = b->out };
 }
 
+/* A file name less what ".NAME.vbox-undo" and "NAME.lock" add to it. */
+#define MBOX_NAME_MAX 240
+
 /* One level in modified UTF-7; -1 when it is no UTF-8. */
 static int
 add_level(struct str level, struct buf *out)
@@ -142,12 +145,16 @@ folder_path(enum mailbox_format format, struct str name, struct buf *out,
 			    "folder name is not usable");
 		if (format == MAILBOX_MAILDIR || levels > 1)
 			buf_addc(out, divider);
+		n = out->n;
 		if (add_level(level, out) < 0)
 			return verdict_set(v, V_BAD_ADDRESS,
 			    "folder name is not UTF-8 or has control characters");
+		if (format == MAILBOX_MBOX && out->n - n > MBOX_NAME_MAX)
+			return verdict_set(v, V_BAD_ADDRESS,
+			    "folder name is too long");
 		if (last)
 			break;
-		rest = str_sub(rest, n + 1, rest.n);
+		rest = str_sub(rest, level.n + 1, rest.n);
 	}
 	if (out->full || out->n > FOLDER_NAME_MAX)
 		return verdict_set(v, V_BAD_ADDRESS, "folder name is too long");

@@ -117,6 +117,26 @@ mailbox_exists(const struct mailbox_spec *spec, struct verdict *v)
 	return ops_of(spec)->exists(spec, v);
 }
 
+bool
+mailbox_obstructed(const struct mailbox_spec *spec)
+{
+	struct stat st;
+	int root = file_open_root(spec->root), fd;
+	bool yes = false;
+
+	if (root < 0)
+		return false;
+	fd = file_open_beneath(root, spec->path, O_PATH | O_NOFOLLOW, 0);
+	file_close(&root);
+	if (fd < 0)
+		return errno == ENOTDIR;
+	if (fstat(fd, &st) == 0)
+		yes = spec->format == MAILBOX_MBOX ? S_ISDIR(st.st_mode) :
+		    S_ISREG(st.st_mode);
+	file_close(&fd);
+	return yes;
+}
+
 int
 mailbox_judge_dir(const struct mailbox_spec *spec, const struct stat *st,
     struct verdict *v)

@@ -95,5 +95,8 @@ int mailbox_deliver(const struct mailbox_spec *spec,
  * its file or directory does. 1 yes, 0 no, -1 could not look (verdict set).
  */
 int mailbox_exists(const struct mailbox_spec *spec, struct verdict *v);
+/* Is a file where a directory should be, or the other way round? Trying again
+ * will not help then ("Work" and "Work/2026", both mbox). */
+bool mailbox_obstructed(const struct mailbox_spec *spec);
 
 #endif

@@ -227,3 +227,17 @@ def test_state_is_private(site, outbox):
     assert files
     for p in files + [site.state / "d1.test"]:
         assert stat.S_IMODE(p.stat().st_mode) & 0o077 == 0, p
+
+
+@pytest.mark.parametrize("folder", ["Work/2026", "Dir", "x" * 255])
+def test_a_folder_that_cannot_be(site, outbox, folder):
+    """An mbox cannot hold another, nor stand where a directory is; mail for
+    it would be put off until it bounces."""
+    site.own_file(site.home / "d1.test" / "fred" / "mail" / "Work")
+    site.own_dir(site.home / "d1.test" / "fred" / "mail" / "Dir")
+    script(site, f'require "fileinto"; fileinto "{folder}";')
+    deliver(site)
+    # The letter, and the notice about the script.
+    inbox = site.messages("d1.test", "fred")
+    assert len([m for m in inbox if m.endswith(b"\n\nhi\n")]) == 1
+    assert len(inbox) == 2
