@@ -21,6 +21,9 @@
 /* A local file larger than this is a directory export; NSS reads it better. */
 #define LOCAL_FILE_MAX 65536
 
+/* Open files that a delivery to the longest alias needs. */
+#define FILES_MOST 8192
+
 /*
  * Field `want` (from 0) of the line of a passwd-like file whose first field
  * is `name`; false when there is none.
@@ -231,5 +234,11 @@ privileges_harden(void)
 	if (getrlimit(RLIMIT_FSIZE, &r) == 0 && r.rlim_cur != r.rlim_max) {
 		r.rlim_cur = r.rlim_max;
 		(void)setrlimit(RLIMIT_FSIZE, &r);
+	}
+	/* All copies of a message are open at the same time; 1024 files would
+	 * put off mail for a long alias until it bounces. */
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < FILES_MOST) {
+		r.rlim_cur = r.rlim_max < FILES_MOST ? r.rlim_max : FILES_MOST;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
 	}
 }

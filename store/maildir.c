@@ -300,6 +300,10 @@ maildir_open(struct mailbox *mb, struct verdict *v)
 		    mb->spec->path);
 	free(m->piece);
 	m->piece = NULL;
+	/* An alias may have hundreds of copies open. */
+	file_close(&m->dirfd);
+	if (!m->tmp_name[0])
+		file_close(&m->tmp);
 	return 0;
 }
 

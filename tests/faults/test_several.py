@@ -1,5 +1,6 @@
 """One recipient with several mailboxes: all of them have the copy, or none
 has when the MTA is told to come again."""
+import resource
 import subprocess
 
 import pytest
@@ -42,3 +43,19 @@ def test_a_sync_that_fails_for_one(alias, call, of):
         assert site.messages(domain, "fred") == messages, domain
     assert site.deliver("d1.test", "all", data=MAIL).returncode == 0
     assert [len(site.messages(d, "fred")) for d in before] == [2, 2]
+
+
+def test_an_alias_of_many(site):
+    """More copies than the usual limit of open files allows."""
+    n = 600
+    site.configure(directory=[f"file:{site.state}/accounts"])
+    users = [f"u{i}@d2.test" for i in range(n)]
+    (site.state / "accounts").write_text("@d2.test\n" + "\n".join(users) + "\n")
+    Vboxadm(site)("alias", "add", "all@d2.test", *users)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def usual():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, most))
+    r = site.deliver("d2.test", "all", data=MAIL, preexec_fn=usual)
+    assert r.returncode == 0, r
+    assert all(len(site.messages("d2.test", f"u{i}")) == 1 for i in range(n))
