@@ -15,7 +15,7 @@
 
 /* One notice about a broken script per account in this time (MISSION V3). */
 #define NOTICE_SECONDS 86400
-/* A user's log is not written beyond this; it is moved to NAME.0 then. */
+/* A user's log is not written beyond this. */
 #define USER_LOG_MAX ((off_t)1 << 20)
 #define LINE_MAX 2000
 #define ADDRESS_MAX 2000

@@ -225,7 +225,7 @@ add_fileinto(const struct planner *pl, const struct target *t,
     const struct engine_action *a)
 {
 	struct plan_copy *c;
-	size_t before = pl->p->copy_count;
+	size_t before = pl->p->copy_count, told = pl->p->boxes.n;
 	const char *why = NULL;
 
 	if (add_copy(pl, t, s, a->mailbox, edition(r, a), a->imap_flags) < 0) {
@@ -254,6 +254,7 @@ add_fileinto(const struct planner *pl, const struct target *t,
 	}
 	if (!why)
 		return 0;
+	buf_cut(&pl->p->boxes, told);	/* it will not go there */
 	if (problem(pl, t, s, str_of(why)) < 0)
 		return -1;
 	return add_copy(pl, t, s, STR(""), edition(r, a), a->imap_flags);

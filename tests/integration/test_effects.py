@@ -241,3 +241,5 @@ def test_a_folder_that_cannot_be(site, outbox, folder):
     inbox = site.messages("d1.test", "fred")
     assert len([m for m in inbox if m.endswith(b"\n\nhi\n")]) == 1
     assert len(inbox) == 2
+    # The log does not name a box that has no copy.
+    assert "/mail/" not in (site.log / "vbox.log").read_text()
