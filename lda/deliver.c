@@ -13,7 +13,7 @@
 #include "lda/args.h"
 #include "lda/config.h"
 #include "lda/delivery.h"
-#include "lda/envelope.h"
+#include "lda/input.h"
 #include "lda/lmtp/stdio.h"
 #include "lda/log.h"
 #include "lda/privileges.h"
@@ -28,8 +28,6 @@
 
 /* One read from standard input. */
 #define READ_PIECE 65536
-/* A From_ line in front of the message; longer is none. */
-#define FROM_LINE_MAX 4096
 /* Problems of a configuration that are shown. */
 #define PROBLEMS_MAX 16384
 
@@ -38,18 +36,15 @@ struct run {
 	struct args args;
 	struct config config;
 	bool config_loaded;
-	const char *env_sender;
-	char sender_copy[ENVELOPE_ADDRESS_MAX + 1];
+	struct input input;
 	char hostname[HOST_NAME_MAX + 1];
 	struct directory *directory;
 	struct resolver resolver;
 	struct arena arena;
 	struct resolution resolution;
-	struct envelope envelope;
 	struct spool spool;
 	struct parcel parcel;
 	struct delivery *delivery;
-	bool input_used;
 	int64_t began_ms;
 };
 
@@ -145,104 +140,6 @@ resolve(struct run *run, struct verdict *v)
 
 /* --- the message ----------------------------------------------------------------- */
 
-/* Sender: -f, else the From_ line, else $SENDER, else the null sender. A
- * From_ line is envelope, never part of the message. */
-static int
-set_sender(struct run *run, struct str first_line, size_t *skip_r,
-    struct verdict *v)
-{
-	struct str sender = STR(""), of_line;
-
-	*skip_r = 0;
-	if (run->env_sender)
-		sender = envelope_strip(str_of(run->env_sender));
-	if (envelope_from_line(first_line, &of_line)) {
-		*skip_r = first_line.n;
-		sender = of_line;
-	}
-	if (run->args.sender)
-		sender = envelope_strip(str_of(run->args.sender));
-	/* Postfix's pipe(8) says this for the null sender. */
-	if (str_caseeq(sender, STR("MAILER-DAEMON")))
-		sender = STR("");
-	if (envelope_check(sender, v) < 0)
-		return -1;
-	memcpy(run->sender_copy, sender.p, sender.n);
-	run->envelope.sender = str_mem(run->sender_copy, sender.n);
-	return 0;
-}
-
-/* Reads until a whole first line, or as much of it as can matter, is there. */
-static int
-read_start(struct buf *start, bool *end_r, struct verdict *v)
-{
-	*end_r = false;
-	while (str_chr(buf_str(start), '\n') < 0 && start->n < FROM_LINE_MAX) {
-		ssize_t got;
-
-		if (buf_reserve(start, READ_PIECE) < 0)
-			return verdict_set(v, V_NO_MEMORY, "first line");
-		got = read(STDIN_FILENO, start->p + start->n, READ_PIECE);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return verdict_errno(v, errno, "read standard input");
-		if (got == 0) {
-			*end_r = true;
-			return 0;
-		}
-		start->n += (size_t)got;
-		start->p[start->n] = '\0';
-	}
-	return 0;
-}
-
-static int
-read_rest(struct spool *spool, struct verdict *v)
-{
-	static char piece[READ_PIECE];
-	ssize_t got;
-
-	for (;;) {
-		got = read(STDIN_FILENO, piece, sizeof(piece));
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return verdict_errno(v, errno, "read standard input");
-		if (got == 0)
-			return 0;
-		if (spool_add(spool, piece, (size_t)got, v) < 0)
-			return -1;
-	}
-}
-
-static int
-read_message(struct run *run, struct verdict *v)
-{
-	struct str first;
-	struct buf start;
-	size_t skip;
-	bool end;
-	int r = -1;
-
-	buf_init(&start, FROM_LINE_MAX + READ_PIECE);
-	if (read_start(&start, &end, v) < 0)
-		goto out;
-	first = buf_str(&start);
-	if (str_chr(first, '\n') >= 0)
-		first.n = (size_t)str_chr(first, '\n') + 1;
-	if (set_sender(run, first, &skip, v) < 0 ||
-	    spool_add(&run->spool, start.p + skip, start.n - skip, v) < 0 ||
-	    (!end && read_rest(&run->spool, v) < 0))
-		goto out;
-	run->input_used = true;
-	spool_finish(&run->spool);
-	r = 0;
-out:
-	buf_release(&start);
-	return r;
-}
-
 /* An MTA that cannot get rid of the message takes that for a failure of its
  * own and may not look at our status. */
 static void
@@ -280,7 +177,7 @@ deliver(struct run *run, struct verdict *v)
 		.folder = run->args.folder ? str_of(run->args.folder) : STR(""),
 	};
 
-	if (parcel_init(&run->parcel, &run->spool, &run->envelope, v) < 0)
+	if (parcel_init(&run->parcel, &run->spool, &run->input.envelope, v) < 0)
 		return -1;
 	return delivery_run(&agent, &run->parcel, &who, &run->delivery, v);
 }
@@ -292,16 +189,14 @@ one_message(struct run *run, struct verdict *v)
 	struct spool_how how = { .dir = s->spool_dir, .memory = s->spool_memory,
 	    .limit = s->message_size_limit };
 	struct agent agent = agent_of(run);
-	size_t none;
-
 	/* A refusal before the message is read should name the sender. */
-	if (run->args.sender && set_sender(run, STR(""), &none, v) < 0)
+	if (input_sender(&run->input, v) < 0)
 		return -1;
 	if (envelope_check(run->args.original, v) < 0 || resolve(run, v) < 0 ||
 	    quotas_check(&agent, &run->resolution, 0, v) < 0)
 		return -1;
 	spool_init(&run->spool, &how);
-	if (read_message(run, v) < 0)
+	if (input_read(&run->input, &run->spool, v) < 0)
 		return -1;
 	signals_hold();
 	return deliver(run, v);
@@ -314,7 +209,7 @@ finish(struct run *run, struct verdict *v)
 		.verdict = v,
 		.local = run->args.local,
 		.domain = run->args.domain,
-		.envelope = &run->envelope,
+		.envelope = &run->input.envelope,
 		.parcel = &run->parcel,
 		.resolution = &run->resolution,
 		.delivery = run->delivery,
@@ -328,7 +223,7 @@ finish(struct run *run, struct verdict *v)
 	report_say(&report);
 	report_log(&report);
 	delivery_close(&run->delivery);
-	if (!run->input_used)
+	if (!run->input.used)
 		drain_input();
 	return verdict_exit(v, profile);
 }
@@ -356,7 +251,7 @@ deliver_program(int argc, char **argv)
 
 	signals_init();
 	run.began_ms = clock_mono_ms();
-	run.env_sender = getenv("SENDER");
+	run.input.env_sender = getenv("SENDER");
 	arena_init(&run.arena, RESOLVE_ARENA);
 	run.spool.fd = -1;
 	(void)umask(077);
@@ -379,6 +274,7 @@ deliver_program(int argc, char **argv)
 	case ARGS_LMTP:
 		return lmtp(&run, &v);
 	case ARGS_DELIVER:
+		run.input.given_sender = run.args.sender;
 		break;
 	}
 	if (!stdin_open)

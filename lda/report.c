@@ -44,6 +44,9 @@ plain(const struct report *r, struct buf *out)
 			buf_addf(out, ": %.*s", STR_ARG(s->result));
 		buf_addc(out, '\n');
 	}
+	if (r->gate)
+		buf_addf(out, "  gate: %d %s %s\n", verdict_reply(r->gate),
+		    verdict_code(r->gate), verdict_text(r->gate));
 	if (r->delivery) {
 		struct str rest = delivery_trace(r->delivery), line, box;
 
@@ -55,6 +58,9 @@ plain(const struct report *r, struct buf *out)
 	}
 	if (v->why != V_OK && v->detail[0])
 		buf_addf(out, "  because %s\n", v->detail);
+	if (r->gate)
+		buf_addf(out, "  reply: %d %s %s\n", verdict_reply(v),
+		    verdict_code(v), verdict_text(v));
 }
 
 static void
@@ -76,6 +82,16 @@ json(const struct report *r, struct buf *out)
 	json_member(out, "sender", r->envelope->sender);
 	json_member(out, "id", str_of(r->parcel->id));
 	json_member(out, "message_id", str_of(r->parcel->trace.msgid));
+	if (r->gate) {
+		json_name(out, "gate");
+		buf_addc(out, '{');
+		json_member(out, "verdict", str_of(verdict_word(r->gate)));
+		json_name(out, "reply");
+		buf_addf(out, "%d", verdict_reply(r->gate));
+		json_member(out, "code", str_of(verdict_code(r->gate)));
+		json_member(out, "text", str_of(verdict_text(r->gate)));
+		buf_addc(out, '}');
+	}
 	json_name(out, "rehearsal");
 	buf_addz(out, r->rehearsal ? "true" : "false");
 	json_name(out, "boxes");
@@ -110,6 +126,15 @@ json(const struct report *r, struct buf *out)
 }
 
 void
+report_write(const struct report *r, struct buf *out)
+{
+	if (r->json)
+		json(r, out);
+	else
+		plain(r, out);
+}
+
+void
 report_say(const struct report *r)
 {
 	struct buf out;
@@ -117,10 +142,7 @@ report_say(const struct report *r)
 	if (r->verdict->why == V_OK && !r->rehearsal && !r->json)
 		return;
 	buf_init(&out, REPORT_MAX);
-	if (r->json)
-		json(r, &out);
-	else
-		plain(r, &out);
+	report_write(r, &out);
 	/* A closed output changes nothing about the delivery. */
 	(void)file_write_all(STDOUT_FILENO, out.p, out.n);
 	buf_release(&out);

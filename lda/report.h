@@ -19,6 +19,7 @@ struct report {
 	const struct resolution *resolution;
 	const struct delivery *delivery;	/* may be NULL */
 	int64_t elapsed_ms;
+	const struct verdict *gate;	/* what a door would say; may be NULL */
 	bool rehearsal, json;
 	const char *door;		/* for the log; NULL: argv */
 };
@@ -29,6 +30,8 @@ struct report {
  * detail goes to standard error, too.
  */
 void report_say(const struct report *r);
+/* The same in full, as text or JSON, wherever it is wanted. */
+void report_write(const struct report *r, struct buf *out);
 /* One line per recipient. */
 void report_log(const struct report *r);
 

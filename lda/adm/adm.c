@@ -60,18 +60,19 @@ usage(struct adm *a, struct verdict *v, const char *what, const char *which)
 	    c->verb != NULL ? c->verb : "", c->arguments);
 }
 
-/* One "--name=value", "--name value" or "--name"; moves *i. */
+/* One "--name=value", "--name value", "--name" or "-n value"; moves *i. */
 static int
 take_option(struct adm *a, int argc, char **argv, int *i, struct verdict *v)
 {
-	struct str word = str_of(argv[*i] + 2), name = word;
+	const char *text = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);
+	struct str word = str_of(text), name = word;
 	ptrdiff_t eq = str_chr(word, '=');
 	const char *value = NULL;
 	int takes;
 
 	if (eq >= 0) {
 		name = str_sub(word, 0, (size_t)eq);
-		value = argv[*i] + 2 + eq + 1;
+		value = text + eq + 1;
 	}
 	takes = takes_value(a->command, name);
 	if (takes < 0 || (takes == 0 && value != NULL))
@@ -145,6 +146,9 @@ choose_command(struct adm *a, int argc, char **argv, struct verdict *v)
 			    argv[i]);
 		if (r == 0)
 			word[n++] = argv[i];
+		/* A noun that says it all: options of its own may follow. */
+		if (n == 1 && find_command(word[0], NULL) != NULL)
+			break;
 	}
 	if (n == 0)
 		return usage(a, v, "what is to be done?", "");
@@ -175,6 +179,11 @@ parse(struct adm *a, int argc, char **argv, struct verdict *v)
 		if (options && strcmp(argv[i], "--") == 0) {
 			options = false;
 		} else if (options && strncmp(argv[i], "--", 2) == 0) {
+			if (take_option(a, argc, argv, &i, v) < 0)
+				return -1;
+		} else if (options && argv[i][0] == '-' && argv[i][1] != '\0' &&
+		    argv[i][2] == '\0' && takes_value(a->command,
+		    str_of(argv[i] + 1)) >= 0) {
 			if (take_option(a, argc, argv, &i, v) < 0)
 				return -1;
 		} else if (skip > 0) {
@@ -237,6 +246,17 @@ adm_directory(struct adm *a, enum directory_want want,
 	set.want = want;
 	return directory_open(a->config.global.directory.v,
 	    a->config.global.directory.n, &set, d_r, v);
+}
+
+int
+adm_become_vmail(struct adm *a, struct verdict *v)
+{
+	const struct settings *s = &a->config.global;
+	struct identity id;
+
+	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, v) < 0)
+		return -1;
+	return privileges_drop(&id, PRIVILEGES_BOUND_NONE, v);
 }
 
 /* A directory file that vboxadm makes can be read by those who deliver, and

@@ -78,6 +78,8 @@ struct directory_settings adm_directory_settings(const struct adm *a);
 /* The directory as deliveries see it. */
 int adm_directory(struct adm *a, enum directory_want want,
     struct directory **d_r, struct verdict *v);
+/* Root is gone for good: for what touches mailboxes and users' files. */
+int adm_become_vmail(struct adm *a, struct verdict *v);
 /* The directory that is changed: --directory, or the first one that vboxadm
  * can change. */
 int adm_writer(struct adm *a, struct verdict *v);

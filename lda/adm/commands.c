@@ -80,6 +80,8 @@ const struct adm_command adm_commands[] = {
 
 	{ "resolve", NULL, "ADDRESS... | -", 1, MANY, "", adm_resolve,
 	    "who gets mail for an address, and why" },
+	{ "explain", NULL, "USER@DOMAIN", 1, 1, "f=", adm_explain,
+	    "what would become of the letter on standard input, and why" },
 	{ "check", NULL, "", 0, 0, "", adm_check,
 	    "looks for mistakes in the directory" },
 	{ "import", NULL, "virtusertable|aliases|passwd|users-table FILE", 2,
@@ -108,8 +110,13 @@ print_options(struct adm *a, const struct adm_command *c)
 	while (str_split(&rest, ' ', &word)) {
 		bool value = word.n > 0 && word.p[word.n - 1] == '=';
 
-		(void)buf_addf(&a->out, " --%.*s%s", (int)(word.n - value),
-		    word.p, value ? "=..." : "");
+		if (word.n - value == 1)
+			(void)buf_addf(&a->out, " -%c%s", word.p[0],
+			    value ? " ..." : "");
+		else
+			(void)buf_addf(&a->out, " --%.*s%s",
+			    (int)(word.n - value), word.p,
+			    value ? "=..." : "");
 	}
 	(void)buf_addc(&a->out, '\n');
 }

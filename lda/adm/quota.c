@@ -8,7 +8,6 @@
 #include "lda/adm/nouns.h"
 #include "lda/json.h"
 #include "lda/place.h"
-#include "lda/privileges.h"
 #include "lda/quota_account.h"
 #include "store/base/mem.h"
 #include "store/base/num.h"
@@ -168,17 +167,6 @@ same_user(const void *a, const void *b)
 }
 
 static int
-become_vmail(struct adm *a, struct verdict *v)
-{
-	const struct settings *s = &a->config.global;
-	struct identity id;
-
-	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, v) < 0)
-		return -1;
-	return privileges_drop(&id, PRIVILEGES_BOUND_NONE, v);
-}
-
-static int
 open_work(struct adm *a, struct work *w, struct verdict *v)
 {
 	const char *whom = a->arg_count ? a->args[0] : NULL;
@@ -198,7 +186,7 @@ open_work(struct adm *a, struct work *w, struct verdict *v)
 			return -1;
 		r = add_listed(w, domain, v);
 	}
-	if (become_vmail(a, v) < 0 || adm_directory(a, DIRECTORY_WANT_DELIVERY,
+	if (adm_become_vmail(a, v) < 0 || adm_directory(a, DIRECTORY_WANT_DELIVERY,
 	    &w->directory, v) < 0)
 		return -1;
 	if (r < 0 && (v->why != V_CONFIG || domain.n == 0))
