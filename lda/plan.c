@@ -217,6 +217,25 @@ add_effect(const struct planner *pl, const struct target *t,
 	return 0;
 }
 
+/* A reason of several lines in the one line of a reply. */
+static void
+say_reason(struct verdict *v, struct str reason)
+{
+	struct buf line;
+	struct str part;
+
+	buf_init(&line, VERDICT_TEXT);
+	while (str_split(&reason, '\n', &part)) {
+		part = str_sub(str_trim(part), 0, VERDICT_TEXT - line.n - 1);
+		if (part.n && line.n)
+			(void)buf_addc(&line, ' ');
+		(void)buf_adds(&line, part);	/* cut is enough */
+	}
+	if (line.n)
+		verdict_say(v, "%.*s", STR_ARG(buf_str(&line)));
+	buf_release(&line);
+}
+
 /* Into a folder; a name that cannot be, or a folder that is not there and is
  * not to be made, is an error of the script: the mail goes to the inbox. */
 static int
@@ -281,7 +300,7 @@ take_action(const struct planner *pl, const struct target *t,
 		 * One of several cannot speak for the others. */
 		if (pl->who->resolution->target_count == 1) {
 			verdict_set(pl->v, V_POLICY, "refused by script");
-			verdict_say(pl->v, "%.*s", STR_ARG(a->reason));
+			say_reason(pl->v, a->reason);
 			return -1;
 		}
 		return add_effect(pl, t, s, a);

@@ -71,6 +71,17 @@ def test_reject_says_why_and_stores_nothing(site, domain):
     assert inbox(site, domain, "fred") == 0
 
 
+def test_reason_of_several_lines_is_one_line(site, domain):
+    script(site, domain, "fred",
+           'require "reject"; reject text:\nNo.\n\nNot at all.\n.\n;')
+    r = deliver(site, domain, want=77)
+    assert r.stdout == f"5.7.1 <fred@{domain}> No. Not at all.\n".encode()
+    script(site, domain, "fred",
+           'require "reject"; reject "%s";' % ("word " * 100))
+    r = deliver(site, domain, want=77)
+    assert r.stdout.count(b"\n") == 1 and b"word word" in r.stdout
+
+
 def test_edited_header_is_stored(site, domain):
     script(site, domain, "fred", 'require "editheader";\n'
            'addheader "X-New" "yes"; deleteheader "Subject";')
