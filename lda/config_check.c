@@ -69,7 +69,9 @@ look(struct check *k, const char *name, const char *path, enum kind kind,
 		problem(k, name, path, "is not a file");
 	else if (faccessat(AT_FDCWD, path, may, AT_EACCESS) < 0)
 		problem(k, name, path, may & W_OK ?
-		    "the configured user cannot write there" : may & X_OK ?
+		    "the configured user cannot write there" :
+		    may & X_OK && kind == A_DIRECTORY ?
+		    "the configured user cannot enter it" : may & X_OK ?
 		    "the configured user cannot execute it" :
 		    "the configured user cannot read it");
 }
@@ -87,6 +89,30 @@ look_above(struct check *k, const char *name, const char *path)
 	memcpy(dir, path, n);
 	dir[n] = '\0';
 	look(k, name, n ? dir : "/", A_DIRECTORY, W_OK | X_OK);
+}
+
+/* Directories of unix sockets that the file names. Root may make sockets where
+ * the configured user may not, so these only have to be there. */
+static void
+look_sockets(struct check *k, const char *name,
+    const struct setting_list *list)
+{
+	char dir[PATH_LONGEST];
+
+	if (line_of(k, name) == 0)
+		return;
+	for (size_t i = 0; i < list->n; i++) {
+		const char *path = strncmp(list->v[i], "unix:", 5) == 0 ?
+		    list->v[i] + 5 : "";
+		const char *slash = strrchr(path, '/');
+		size_t n = slash ? (size_t)(slash - path) : 0;
+
+		if (n == 0 || n >= sizeof(dir))
+			continue;
+		memcpy(dir, path, n);
+		dir[n] = '\0';
+		look(k, name, dir, A_DIRECTORY, F_OK);
+	}
 }
 
 /* The administrator's part of a template. */
@@ -183,6 +209,10 @@ check_global(struct check *k, const struct settings *s)
 	look(k, "spool_dir", s->spool_dir, A_DIRECTORY, W_OK | X_OK);
 	look(k, "state_dir", s->state_dir, A_DIRECTORY, W_OK | X_OK);
 	look(k, "srs_secret_file", s->srs_secret_file, A_FILE, R_OK);
+	look_sockets(k, "lmtp_listen", &s->lmtp_listen);
+	look_sockets(k, "map_listen", &s->map_listen);
+	look_sockets(k, "policy_listen", &s->policy_listen);
+	look_sockets(k, "metrics_listen", &s->metrics_listen);
 	look_above(k, "metrics_textfile", s->metrics_textfile);
 	if (strncmp(s->log_target, "file:", 5) == 0)
 		look_above(k, "log_target", s->log_target + 5);

@@ -142,6 +142,10 @@ what_is_not_there_is_told(void **state)
 		    "t.conf:4: log_target: @: the configured user cannot write there\n" },
 		{ SOUND "metrics_textfile = \"@/none/vbox.prom\"",
 		    "t.conf:4: metrics_textfile: @/none: No such file" },
+		{ SOUND "lmtp_listen = \"unix:@/spool/lmtp.sock\"", NULL },
+		{ SOUND "lmtp_listen = \"inet:127.0.0.1:24\"", NULL },
+		{ SOUND "map_listen = \"unix:@/none/map.sock\"",
+		    "t.conf:4: map_listen: @/none: No such file" },
 		{ SOUND "tls_cert = \"@/secret\"", NULL },	/* still root */
 		{ SOUND "domain a.example {\nmbox_path = \"@/none/%n\"\n}",
 		    "t.conf:5: mbox_path: @/none: No such file" },
