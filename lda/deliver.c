@@ -104,8 +104,13 @@ settle(struct run *run, struct verdict *v)
 	run->config_loaded = true;
 	log_open("vbox-deliver", s);
 	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, v) < 0 ||
-	    privileges_drop(&id, privileges_bound_for(s->submit), v) < 0)
+	    privileges_drop(&id, privileges_bound_for(s->submit), v) < 0) {
+		/* What an MTA reads may come to the sender; a person may know. */
+		if (run->args.rehearsal || isatty(STDERR_FILENO) == 1)
+			(void)dprintf(STDERR_FILENO, "vbox-deliver: %s\n",
+			    v->detail);
 		return -1;
+	}
 	privileges_harden();
 	return set_hostname(run, v);
 }
@@ -260,6 +265,7 @@ deliver_program(int argc, char **argv)
 	(void)clearenv();
 
 	if (args_parse(argc, argv, &run.args, &v) < 0) {
+		(void)dprintf(STDERR_FILENO, "vbox-deliver: %s\n", v.detail);
 		(void)file_write_all(STDERR_FILENO, args_usage,
 		    strlen(args_usage));
 		return finish(&run, &v);
