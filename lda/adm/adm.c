@@ -129,10 +129,28 @@ find_command(const char *noun, const char *verb)
 	return NULL;
 }
 
+/* Names what is wrong, and the help that is nearest to it. */
+static int
+no_such(const char *noun, const char *verb, struct verdict *v)
+{
+	for (size_t i = 0; i < adm_command_count; i++) {
+		if (strcmp(adm_commands[i].noun, noun) != 0)
+			continue;
+		if (verb == NULL)
+			return verdict_set(v, V_USAGE, "what about the %s? "
+			    "(try: vboxadm help %s)", noun, noun);
+		return verdict_set(v, V_USAGE, "no such command: %s %s "
+		    "(try: vboxadm help %s)", noun, verb, noun);
+	}
+	return verdict_set(v, V_USAGE, "no such command: %s "
+	    "(try: vboxadm help)", noun);
+}
+
 /* The noun and the verb, which come first among what is no option. */
 static int
 choose_command(struct adm *a, int argc, char **argv, struct verdict *v)
 {
+	static char help[] = "help", version[] = "version";
 	const char *word[2] = { NULL, NULL };
 	size_t n = 0;
 
@@ -141,9 +159,17 @@ choose_command(struct adm *a, int argc, char **argv, struct verdict *v)
 
 		if (r < 0)
 			return -1;
-		if (r == 0 && argv[i][0] == '-' && argv[i][1] != '\0')
-			return usage(a, v, "comes after the command: ",
-			    argv[i]);
+		if (r == 0 && n == 0 && (strcmp(argv[i], "-h") == 0 ||
+		    strcmp(argv[i], "--help") == 0))
+			argv[i] = help;
+		else if (r == 0 && n == 0 && (strcmp(argv[i], "-V") == 0 ||
+		    strcmp(argv[i], "--version") == 0))
+			argv[i] = version;
+		else if (r == 0 && n == 1 && strcmp(argv[i], "--help") == 0)
+			break;
+		else if (r == 0 && argv[i][0] == '-' && argv[i][1] != '\0')
+			return usage(a, v, "no such option before the "
+			    "command: ", argv[i]);
 		if (r == 0)
 			word[n++] = argv[i];
 		/* A noun that says it all: options of its own may follow. */
@@ -154,9 +180,7 @@ choose_command(struct adm *a, int argc, char **argv, struct verdict *v)
 		return usage(a, v, "what is to be done?", "");
 	a->command = find_command(word[0], word[1]);
 	if (a->command == NULL)
-		return verdict_set(v, V_USAGE, "no such command: %s %s "
-		    "(try: vboxadm help)", word[0],
-		    word[1] != NULL ? word[1] : "");
+		return no_such(word[0], word[1], v);
 	return 0;
 }
 
@@ -360,12 +384,22 @@ adm_progress(struct adm *a, const char *what, size_t count)
 		(void)file_write_all(STDERR_FILENO, text, (size_t)n); /* idem */
 }
 
+/* What is wrong with a name, with the name. */
+static int
+about(const char *text, struct verdict *v)
+{
+	const struct verdict was = *v;
+
+	return verdict_set(v, was.why, "%s: %s", text,
+	    was.detail[0] != '\0' ? was.detail : verdict_text(&was));
+}
+
 int
 adm_address(struct adm *a, const char *text, struct str *local_r,
     struct str *domain_r, struct verdict *v)
 {
 	if (name_address(str_of(text), &a->arena, local_r, domain_r, v) < 0)
-		return -1;
+		return about(text, v);
 	if (domain_r->n == 0)
 		return verdict_set(v, V_BAD_ADDRESS, "%s: no domain", text);
 	return 0;
@@ -375,8 +409,10 @@ int
 adm_domain(struct adm *a, const char *text, struct str *domain_r,
     struct verdict *v)
 {
-	return name_domain(str_of(text + (text[0] == '@')), &a->arena,
-	    domain_r, v);
+	if (name_domain(str_of(text + (text[0] == '@')), &a->arena, domain_r,
+	    v) < 0)
+		return about(text, v);
+	return 0;
 }
 
 struct str

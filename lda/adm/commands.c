@@ -95,6 +95,7 @@ const struct adm_command adm_commands[] = {
 	{ "sieve", "extensions", "", 0, 0, "", adm_sieve_extensions,
 	    "the extensions that scripts may require" },
 	{ "help", NULL, "[NOUN]", 0, 1, "", adm_help, "this" },
+	{ "version", NULL, "", 0, 0, "", adm_version, "which vboxadm this is" },
 };
 const size_t adm_command_count = sizeof(adm_commands) /
     sizeof(adm_commands[0]);
@@ -144,5 +145,13 @@ adm_help(struct adm *a, struct verdict *v)
 	}
 	if (shown == 0)
 		return verdict_set(v, V_USAGE, "no such noun: %s", noun);
+	return 0;
+}
+
+int
+adm_version(struct adm *a, struct verdict *v)
+{
+	(void)v;
+	(void)buf_addz(&a->out, "vboxadm " VBOX_VERSION "\n");
 	return 0;
 }

@@ -42,5 +42,6 @@ int adm_export(struct adm *a, struct verdict *v);
 int adm_sieve_check(struct adm *a, struct verdict *v);
 int adm_sieve_extensions(struct adm *a, struct verdict *v);
 int adm_help(struct adm *a, struct verdict *v);
+int adm_version(struct adm *a, struct verdict *v);
 
 #endif

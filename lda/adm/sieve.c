@@ -144,8 +144,10 @@ adm_sieve_check(struct adm *a, struct verdict *v)
 	if (adm_config(a, v) < 0)
 		return -1;
 	for (size_t i = 0; i < a->arg_count; i++)
-		if (check_one(a, a->args[i], v) < 0)
+		if (check_one(a, a->args[i], v) < 0) {
+			a->exit = -1;	/* v has what is to be told */
 			return -1;
+		}
 	return 0;
 }
 

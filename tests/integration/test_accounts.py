@@ -876,3 +876,26 @@ def test_every_verb_is_in_the_man_page(site):
             assert verb in page
         else:
             assert f"Cm {noun} {verb}".strip() in page, (noun, verb)
+
+
+@pytest.mark.parametrize("args,code,want", [
+    (["--help"], 0, "domain add"),
+    (["user", "--help"], 64, "try: vboxadm help user"),
+    (["user"], 64, "try: vboxadm help user"),
+    (["user", "ad"], 64, "no such command: user ad"),
+    (["usr", "add"], 64, "no such command: usr"),
+    (["--version"], 0, "vboxadm "),
+    (["domain", "add", "a..test"], 65, "a..test: domain has"),
+    (["user", "add", "new@a.test"], 65, "new@a.test: local part is reserved"),
+])
+def test_help_is_near(adm, args, code, want):
+    r = adm.run(*args, code=code)
+    assert want in (r.stderr if code else r.stdout).decode()
+
+
+def test_every_script_that_cannot_be_checked_is_named(adm, tmp_path):
+    bad = tmp_path / "bad.sieve"
+    bad.write_text("keeep;\n")
+    r = adm.run("sieve", "check", str(bad), f"{tmp_path}/none", code=64)
+    assert f"{bad}:1:" in r.stderr.decode()
+    assert f"{tmp_path}/none: No such file" in r.stderr.decode()
