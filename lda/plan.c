@@ -66,6 +66,12 @@ problem(const struct planner *pl, const struct target *t,
 	if (pl->p->problem_count == PLAN_COPIES_MAX)
 		return 0;
 	pl->p->problems = more(pl->p->problems, pl->p->problem_count, sizeof(*x));
+	if (pl->agent->mode == DELIVERY_REHEARSAL) {
+		/* The user's log has it; who rehearses wants it now. */
+		(void)buf_addz(&pl->p->trace, "error: ");
+		(void)buf_adds(&pl->p->trace, text);
+		(void)buf_addc(&pl->p->trace, '\n');
+	}
 	x = &pl->p->problems[pl->p->problem_count++];
 	*x = (struct plan_problem){ .target = t, .settings = s,
 	    .text = arena_copy(pl->p->arena, str_sub(text, 0, PROBLEM_MAX)) };

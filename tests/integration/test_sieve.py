@@ -247,3 +247,10 @@ def test_big_message_is_filtered_where_it_lies(site, domain):
            'if size :over 3M { fileinto "Big"; }\n')
     deliver(site, domain, data=LETTER + b"x" * 70 + b"\n" * 4_000_000)
     assert len(folder(site, domain, "fred", "Big")) == 1
+
+
+def test_a_rehearsal_tells_what_is_wrong_with_a_script(site, domain):
+    script(site, domain, "fred", "keep;\nkeeep;\n")
+    r = deliver(site, domain, "fred", LETTER, "-n")
+    assert b"  error: .dovecot.sieve:2:1: " in r.stdout, r
+    assert not (site.home / domain / "fred" / ".dovecot.sieve.log").exists()
