@@ -105,8 +105,9 @@ settle(struct run *run, struct verdict *v)
 	log_open("vbox-deliver", s);
 	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, v) < 0 ||
 	    privileges_drop(&id, privileges_bound_for(s->submit), v) < 0) {
-		/* What an MTA reads may come to the sender; a person may know. */
-		if (run->args.rehearsal || isatty(STDERR_FILENO) == 1)
+		/* What an MTA reads may come to the sender; a person may know.
+		 * A rehearsal tells it anyway. */
+		if (!run->args.rehearsal && isatty(STDERR_FILENO) == 1)
 			(void)dprintf(STDERR_FILENO, "vbox-deliver: %s\n",
 			    v->detail);
 		return -1;
