@@ -8,6 +8,7 @@
 
 #include "filters/engine.h"
 #include "lda/adm/nouns.h"
+#include "lda/adm/sieve.h"
 #include "lda/json.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
@@ -45,8 +46,8 @@ settings_of(struct adm *a)
 	};
 }
 
-static int
-read_script(const char *path, struct buf *text, struct verdict *v)
+int
+sieve_read(const char *path, struct buf *text, struct verdict *v)
 {
 	int fd = strcmp(path, "-") == 0 ? STDIN_FILENO :
 	    open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -105,36 +106,43 @@ print_json(struct adm *a, const char *file, const struct engine_errors *all)
 	(void)buf_addz(out, "]}\n");
 }
 
-static int
-check_one(struct adm *a, const char *file, struct verdict *v)
+enum sieve_judgement
+sieve_judge(struct adm *a, const char *file, struct str text)
 {
 	struct engine_settings settings = settings_of(a);
-	struct engine_script script = { .name = str_of(file),
+	struct engine_script script = { .name = str_of(file), .text = text,
 	    .location = ENGINE_PERSONAL };
+	enum sieve_judgement r = SIEVE_SOUND;
 	struct engine_errors errors;
-	struct buf text, image;
-	int r = -1;
+	struct buf image;
 
-	buf_init(&text, a->config.global.sieve_max_script_size);
 	buf_init(&image, IMAGE_MAX);
 	engine_errors_init(&errors);
-	if (read_script(file, &text, v) < 0)
-		goto out;
-	script.text = buf_str(&text);
 	if (engine_native.compile(&settings, &script, &image, &errors) < 0 ||
 	    errors.count > 0)
-		a->exit = EX_DATAERR;
+		r = SIEVE_WRONG;
 	if (a->json)
 		print_json(a, file, &errors);
 	for (size_t i = 0; i < errors.n && !a->json; i++)
 		print_text(file, &errors.list[i]);
 	if (errors.count > ENGINE_ERRORS && !a->json)
 		adm_note(a, "%s: %zu errors in all", file, errors.count);
-	r = 0;
-out:
 	engine_errors_release(&errors);
-	buf_release(&text);
 	buf_release(&image);
+	return r;
+}
+
+static int
+check_one(struct adm *a, const char *file, struct verdict *v)
+{
+	struct buf text;
+	int r;
+
+	buf_init(&text, a->config.global.sieve_max_script_size);
+	r = sieve_read(file, &text, v);
+	if (r == 0 && sieve_judge(a, file, buf_str(&text)) == SIEVE_WRONG)
+		a->exit = EX_DATAERR;
+	buf_release(&text);
 	return r;
 }
 
