@@ -84,6 +84,8 @@ const struct adm_command adm_commands[] = {
 	    "what would become of the letter on standard input, and why" },
 	{ "check", NULL, "", 0, 0, "", adm_check,
 	    "looks for mistakes in the directory" },
+	{ "stats", NULL, "", 0, 0, "", adm_stats,
+	    "the counters of the running vbox-lmtpd" },
 	{ "import", NULL, "virtusertable|aliases|passwd|users-table FILE", 2,
 	    2, "domain= dry-run keep-home min-uid=", adm_import,
 	    "takes over what another system knows" },
