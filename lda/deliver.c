@@ -46,6 +46,7 @@ struct run {
 	struct parcel parcel;
 	struct delivery *delivery;
 	int64_t began_ms;
+	struct buf complaint;	/* for the administrator, on standard error */
 };
 
 /* --- standing on safe ground ------------------------------------------------- */
@@ -91,16 +92,9 @@ settle(struct run *run, struct verdict *v)
 {
 	const struct settings *s = &run->config.global;
 	struct identity id;
-	struct buf problems;
 
-	buf_init(&problems, PROBLEMS_MAX);
-	if (config_load(run->args.conf, &run->config, &problems, v) < 0) {
-		/* An administrator at the keyboard wants all of them. */
-		(void)file_write_all(STDERR_FILENO, problems.p, problems.n);
-		buf_release(&problems);
+	if (config_load(run->args.conf, &run->config, &run->complaint, v) < 0)
 		return -1;
-	}
-	buf_release(&problems);
 	run->config_loaded = true;
 	log_open("vbox-deliver", s);
 	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, v) < 0 ||
@@ -227,6 +221,9 @@ finish(struct run *run, struct verdict *v)
 	    run->config.global.exit_profile : EXITS_SYSEXITS;
 
 	report_say(&report);
+	/* Behind the first line: an MTA may read both outputs as one, and
+	 * takes the code from there. */
+	(void)file_write_all(STDERR_FILENO, run->complaint.p, run->complaint.n);
 	report_log(&report);
 	delivery_close(&run->delivery);
 	if (!run->input.used)
@@ -239,7 +236,10 @@ finish(struct run *run, struct verdict *v)
 static int
 lmtp(struct run *run, struct verdict *v)
 {
-	if (settle(run, v) < 0 ||
+	int settled = settle(run, v);
+
+	(void)file_write_all(STDERR_FILENO, run->complaint.p, run->complaint.n);
+	if (settled < 0 ||
 	    stdio_serve(&run->config, run->hostname, v) < 0) {
 		(void)dprintf(STDERR_FILENO, "vbox-deliver: %s\n", v->detail);
 		return EX_TEMPFAIL;
@@ -259,6 +259,7 @@ deliver_program(int argc, char **argv)
 	run.began_ms = clock_mono_ms();
 	run.input.env_sender = getenv("SENDER");
 	arena_init(&run.arena, RESOLVE_ARENA);
+	buf_init(&run.complaint, PROBLEMS_MAX);
 	run.spool.fd = -1;
 	(void)umask(077);
 	/* Nothing of the caller's environment has a say: not TZ, not LC_*,
@@ -266,9 +267,8 @@ deliver_program(int argc, char **argv)
 	(void)clearenv();
 
 	if (args_parse(argc, argv, &run.args, &v) < 0) {
-		(void)dprintf(STDERR_FILENO, "vbox-deliver: %s\n", v.detail);
-		(void)file_write_all(STDERR_FILENO, args_usage,
-		    strlen(args_usage));
+		(void)buf_addf(&run.complaint, "vbox-deliver: %s\n%s", v.detail,
+		    args_usage);
 		return finish(&run, &v);
 	}
 	switch (run.args.what) {

@@ -422,3 +422,19 @@ def test_file_size_limit_is_no_death(site):
                          preexec_fn=small)
         assert r.returncode == 75, r
     assert site.everything() == before
+
+
+@pytest.mark.parametrize("conf,args", [
+    ("mbox_pth = 1\n", ["d1.test", "fred"]), (None, ["d1.test"]),
+])
+def test_the_code_comes_first_where_both_outputs_are_one(site, conf, args):
+    """Postfix's pipe(8) reads both, and the code from the first line."""
+    if conf:
+        site.conf.write_text(conf)
+    r = subprocess.run(site.command(*args), input=LETTER, check=False,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       env=site.environment())
+    first, rest = r.stdout.split(b"\n", 1)
+    assert first.startswith(b"4.3.5 <fred@d1.test> " if conf else b"5.5.4 ")
+    assert b"/" not in first
+    assert rest        # and the administrator's part behind it
