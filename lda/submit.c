@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@
 #include "store/base/file.h"
 #include "store/base/mem.h"
 
+/* Letters up to here are handed over as a file in memory. */
+#define LETTER_MAX (64u * 1024 * 1024)
 /* Bytes written to the program in one go. */
 #define PIECE 65536
 /* What the program says is kept up to here, for the log. */
@@ -92,6 +95,38 @@ free_arguments(char **argv)
 	free(argv);
 }
 
+/*
+ * The whole letter in a file without a name, as standard input: a program that
+ * reads a pipe takes our death for the end of the letter and sends half of
+ * it. -1 when the letter is too long for memory, or there is none; then it
+ * goes through a pipe.
+ */
+static int
+letter(const struct submit_job *job)
+{
+	uint64_t at = job->start;
+	struct str got;
+	char *scratch;
+	int fd, r;
+
+	if (job->message->n > LETTER_MAX)
+		return -1;
+	fd = memfd_create("letter", MFD_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	scratch = mem_alloc(PIECE);
+	r = file_write_plain(fd, job->head.p, job->head.n);
+	for (; r == 0 && at < job->message->n; at += got.n) {
+		r = source_read(job->message, at, scratch, PIECE, &got);
+		if (r == 0)
+			r = got.n ? file_write_plain(fd, got.p, got.n) : -1;
+	}
+	free(scratch);
+	if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		file_close(&fd);
+	return fd;
+}
+
 static int
 start(const struct submit_job *job, struct child *c, struct verdict *v)
 {
@@ -102,9 +137,10 @@ start(const struct submit_job *job, struct child *c, struct verdict *v)
 	posix_spawnattr_t attr;
 	sigset_t none, preset;
 	char **argv = arguments(job);
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, error;
+	int in[2] = { letter(job), -1 }, out[2] = { -1, -1 }, error;
 
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
+	if ((in[0] < 0 && pipe2(in, O_CLOEXEC) < 0) ||
+	    pipe2(out, O_CLOEXEC) < 0) {
 		error = errno;
 		goto out;
 	}
@@ -144,7 +180,8 @@ out:
 	c->in = in[1];
 	c->out = out[0];
 	/* Neither end may hold us longer than the deadline. */
-	(void)fcntl(c->in, F_SETFL, O_NONBLOCK);
+	if (c->in >= 0)
+		(void)fcntl(c->in, F_SETFL, O_NONBLOCK);
 	(void)fcntl(c->out, F_SETFL, O_NONBLOCK);
 	return 0;
 }
@@ -280,8 +317,8 @@ run_program(const struct submit_job *job, struct verdict *v)
 	(void)sigaction(SIGCHLD, &child, &child_old);
 	if (start(job, &c, v) < 0)
 		goto out;
-	given = give_message(&c, job) == 0;
-	error = errno;
+	given = c.in < 0 || give_message(&c, job) == 0;
+	error = given ? 0 : errno;
 	/* A program that sees the end of its input sends what it has: it must
 	 * die before it sees half a message. It may also have refused early
 	 * and closed its end: then its status says why. */
