@@ -14,6 +14,9 @@ import pytest
 import agents
 import sweep
 
+# A leak check cannot run beside strace.
+pytestmark = pytest.mark.release
+
 SIZE = 3000
 WAIT = 20
 STORING = ("openat2", "write", "writev", "pwrite64", "fsync", "fdatasync",
