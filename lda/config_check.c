@@ -219,7 +219,7 @@ check_global(struct check *k, const struct settings *s)
 	check_directory(k, s);
 }
 
-int
+enum config_checked
 config_check(const struct config *c, struct buf *problems)
 {
 	const struct settings *s = &c->global;
@@ -233,12 +233,12 @@ config_check(const struct config *c, struct buf *problems)
 	look(&k, "tls_key", s->tls_key, A_FILE, R_OK);
 	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, &v) < 0) {
 		problem(&k, "user", "", v.detail);
-		return -1;
+		return CONFIG_USELESS;
 	}
 	if (geteuid() == 0 && privileges_drop(&id, PRIVILEGES_BOUND_NONE,
 	    &v) < 0) {
 		problem(&k, "user", s->user, v.detail);
-		return -1;
+		return CONFIG_USELESS;
 	}
 	check_global(&k, s);
 	check_part(&k, s, GLOBAL_PART);
@@ -246,5 +246,5 @@ config_check(const struct config *c, struct buf *problems)
 		k.lines = c->sections[i].lines;
 		check_part(&k, &c->sections[i].settings, SECTION_PART);
 	}
-	return k.count ? -1 : 0;
+	return k.count ? CONFIG_INCOMPLETE : CONFIG_SOUND;
 }

@@ -12,8 +12,16 @@
 #include "lda/config.h"
 #include "store/base/buf.h"
 
-/* 0, or -1 with a line for each mistake added to `problems`:
+enum config_checked {
+	CONFIG_SOUND,
+	CONFIG_INCOMPLETE,	/* something that is named is not there */
+	CONFIG_USELESS,		/* there is nobody to become: nothing starts,
+				 * nothing is delivered, the rest was not
+				 * looked at */
+};
+
+/* For each mistake a line is added to `problems`:
  * FILE:LINE: SETTING: what is wrong. */
-int config_check(const struct config *c, struct buf *problems);
+enum config_checked config_check(const struct config *c, struct buf *problems);
 
 #endif

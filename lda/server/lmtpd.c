@@ -240,12 +240,14 @@ serve(struct service *s, enum given input, const struct options *o,
 
 /* A well-written configuration: what is in force on standard output, what
  * it names and is not there on standard error. That alone is no failure: the
- * file may be checked before, or elsewhere than, the site is set up. */
+ * file may be checked before, or elsewhere than, the site is set up. Without
+ * its user nothing of it can be used. */
 static int
 tell_test(const struct config *c, bool verbose)
 {
 	struct buf text;
 	struct str rest, line;
+	const char *grade = "warning";
 	int r = EX_OK;
 
 	buf_init(&text, DUMP_MAX);
@@ -255,10 +257,14 @@ tell_test(const struct config *c, bool verbose)
 			r = EX_TEMPFAIL;
 	}
 	buf_reset(&text);
-	(void)config_check(c, &text);	/* what it found is in text */
+	if (config_check(c, &text) == CONFIG_USELESS) {
+		grade = "error";
+		r = EX_CONFIG;
+	}
 	rest = buf_str(&text);
 	while (str_split(&rest, '\n', &line) && line.n > 0)
-		(void)dprintf(STDERR_FILENO, "warning: %.*s\n", STR_ARG(line));
+		(void)dprintf(STDERR_FILENO, "%s: %.*s\n", grade,
+		    STR_ARG(line));
 	buf_release(&text);
 	return r;
 }

@@ -49,6 +49,19 @@ def test_what_is_not_there_is_a_warning(site, programs):
                         f"{site.dir}/none: No such file or directory\n")
 
 
+@pytest.mark.parametrize("user,why", [
+    ("vbox-nobody-has-this", "user vbox-nobody-has-this does not exist"),
+    ("root", "user root is root: mail is never delivered as root"),
+    ("5", "user 5 has uid 5, below min_uid 100"),
+])
+def test_a_user_that_cannot_be_is_an_error(site, programs, user, why):
+    """Nothing would start; a script that asks first has to see it."""
+    site.configure(submit="/bin/true", user=user, group=None)
+    r = check(programs, site.conf)
+    assert r.returncode == 78
+    assert r.stderr == f"error: {site.conf}:1: user: {why}\n"
+
+
 def test_what_is_in_force_can_be_read_again(site, programs):
     site.configure(submit="/bin/true")
     first = check(programs, site.conf, "-v")
