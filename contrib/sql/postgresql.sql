@@ -93,7 +93,9 @@ CREATE VIEW logins AS
 SELECT a.local || '@' || a.domain AS username, a.local AS userpart,
 	a.domain AS domain, a.password AS password, a.home AS home,
 	coalesce(nullif(a.format, ''), nullif(d.format, '')) AS format,
-	s.state AS state, s.state = 'suspended' AS suspended
+	s.state AS state, s.state = 'suspended' AS suspended,
+	coalesce(a.quota_bytes, d.user_quota_bytes) AS quota_bytes,
+	coalesce(a.quota_messages, d.user_quota_messages) AS quota_messages
 FROM accounts a
 JOIN domains d ON d.name = a.domain
 JOIN account_states s ON s.domain = a.domain AND s.local = a.local

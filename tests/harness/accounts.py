@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from . import GID, TOP, UID, until
+from .sendmail import free_port
 from .site import sane
 
 
@@ -132,7 +133,7 @@ base_dir = {run}
 state_dir = {run}
 log_path = {run}/log
 instance_name = vbox-test
-protocols = imap
+protocols = imap sieve
 ssl = no
 disable_plaintext_auth = no
 listen = 127.0.0.1
@@ -151,8 +152,11 @@ service imap-login {{
     port = 0
   }}
 }}
-service auth {{
-  user = root
+service managesieve-login {{
+  chroot =
+  inet_listener sieve {{
+    port = {sieve_port}
+  }}
 }}
 service stats {{
   chroot =
@@ -161,14 +165,13 @@ service stats {{
 
 
 class DovecotServer:
-    """contrib/dovecot/2.3 with this site's paths: a master, auth, IMAP."""
+    """contrib/dovecot/2.3 with this site's paths: a master, auth, IMAP,
+    ManageSieve, each where nobody else is."""
 
     def __init__(self, site, which="sqlite", connect=None):
         self.run = site.dir / "dovecot-run"
         self.run.mkdir(mode=0o755)
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port, self.sieve_port = free_port(), free_port()
         conf = site.dir / "dovecot.conf"
         shipped = TOP / "contrib" / "dovecot" / "2.3"
         name = f"vbox-{which}.conf.ext"
@@ -176,13 +179,15 @@ class DovecotServer:
         text = text.replace("/etc/dovecot/vbox-sqlite.conf.ext",
                             str(site.dir / name))
         conf.write_text(self.paths(site, text) + OVERRIDES.format(
-            run=self.run, uid=UID, gid=GID, port=self.port))
+            run=self.run, uid=UID, gid=GID, port=self.port,
+            sieve_port=self.sieve_port))
         sql = self.paths(site, (shipped / name).read_text())
         if connect:
             lines = [f"connect = {connect}" if line.startswith("connect")
                      else line for line in sql.splitlines()]
             sql = "\n".join(lines) + "\n"
         (site.dir / name).write_text(sql)
+        shutil.copy(shipped / "quota.conf", site.dir / "quota.conf")
         self.child = subprocess.Popen(["dovecot", "-F", "-c", str(conf)],
                                       stdin=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from .dovecot import Dovecot
 CONTRIB = TOP / "contrib/dovecot/2.3"
 RULE = """
 plugin {{
+  quota = {kind}:User quota
   quota_rule = *:bytes={limit}{more}
 }}
 """
@@ -29,9 +30,9 @@ class QuotaDovecot(Dovecot):
             text = re.sub(r"(mail_location = .*)",
                           rf"\1:INDEX={index}:CONTROL={index}", text)
         more = f":messages={messages}" if messages else ""
-        ours = CONTRIB / f"quota-{'maildir' if maildir else 'mbox'}.conf"
-        self.conf.write_text(text + ours.read_text() +
-                             RULE.format(limit=limit, more=more))
+        kind = "maildir" if maildir else "dirsize"
+        self.conf.write_text(text + (CONTRIB / "quota.conf").read_text() +
+                             RULE.format(kind=kind, limit=limit, more=more))
 
     def quota(self):
         """(kilobytes, limit in kilobytes, messages)"""

@@ -1,16 +1,14 @@
 """Scripts by ManageSieve and by vboxadm: the same files, the same link; what
 either has activated is in force at the next delivery, and Dovecot sees what
 it did."""
-import base64
 import imaplib
 import os
-import socket
 
 import pytest
 
 from harness import UID
-from harness import accounts
 from harness.accounts import DovecotServer, Vboxadm
+from harness.managesieve import ManageSieve
 
 MAIL = b"From: a@elsewhere.example\nSubject: work to do\n\nhello\n"
 SCRIPT = """require ["fileinto", "imap4flags", "mailbox"];
@@ -18,47 +16,6 @@ if header :contains "subject" "work" {
     fileinto :create :flags ["\\\\Flagged", "Todo"] "Jobs";
 }
 """
-MANAGESIEVE = """
-protocols = imap sieve
-service managesieve-login {{
-  chroot =
-  inet_listener sieve {{
-    port = PORT
-  }}
-}}
-"""
-
-
-class ManageSieve:
-    """As much of RFC 5804 as an upload takes."""
-
-    def __init__(self, port, user, password):
-        self.sock = socket.create_connection(("127.0.0.1", port), 20)
-        self.file = self.sock.makefile("rb")
-        self.answer()
-        plain = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-        self.ask(f'AUTHENTICATE "PLAIN" "{plain}"')
-
-    def answer(self):
-        lines = []
-        while True:
-            line = self.file.readline().decode()
-            assert line, "the server has gone"
-            if line.startswith(("OK", "NO", "BYE")):
-                assert line.startswith("OK"), (lines, line)
-                return lines
-            lines.append(line.strip())
-
-    def ask(self, line):
-        self.sock.sendall(line.encode() + b"\r\n")
-        return self.answer()
-
-    def put(self, name, text):
-        self.ask(f'PUTSCRIPT "{name}" {{{len(text.encode())}+}}\r\n{text}')
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
 
 
 @pytest.fixture
@@ -74,14 +31,8 @@ def adm(site):
 
 
 @pytest.fixture
-def server(site, adm, monkeypatch):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    monkeypatch.setattr(accounts, "OVERRIDES", accounts.OVERRIDES +
-                        MANAGESIEVE.replace("PORT", str(port)))
+def server(site, adm):
     server = DovecotServer(site)
-    server.sieve_port = port
     yield server
     server.stop()
 

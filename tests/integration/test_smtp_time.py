@@ -1,8 +1,6 @@
 """What an SMTP client is told at RCPT: by sendmail, Postfix and Exim with
 contrib's lines, which ask vbox-lmtpd; and the same through LMTP, argv, the
 socket map and the policy server. One table, one verdict, whatever the door."""
-import imaplib
-import re
 import shutil
 import smtplib
 import socket
@@ -10,19 +8,14 @@ import subprocess
 
 import pytest
 
-from harness import TOP, until
-from harness.accounts import DovecotServer, Vboxadm
-from harness.exim import Exim
+from harness import until
+from harness.accounts import Vboxadm
+from harness.hosted import (BODY, LETTER, MTAS, adapted, end, restart,
+                            serve_maps, start_sendmail, transcript)
 from harness.mbox import body, fields
 from harness.postfix import ROOT as POSTFIX
 from harness.postfix import Postfix
-from harness.sendmail import BIN, Sendmail, free_port
-from harness.site import Lmtpd
-
-LETTER = (b"From: <anna@client.test>\r\nTo: freds:;\r\nSubject: %s\r\n"
-          b"Message-Id: <1@client.test>\r\nDate: Mon, 2 Apr 2007 10:00:00 +0000\r\n"
-          b"\r\nFrom the start\r\n.dot\r\n>From quoted\r\nlast line\r\n")
-BODY = b"From the start\n.dot\n>From quoted\nlast line\n"
+from harness.sendmail import BIN, free_port
 
 # The site, by commands alone.
 SITE = """
@@ -105,14 +98,6 @@ def service(site):
     lmtpd.adm = adm
     yield lmtpd
     lmtpd.stop()
-
-
-def serve_maps(site):
-    """Every question goes to the directory: what is cached is another test's."""
-    lmtpd = Lmtpd(site, ["map", "policy"], cache_ttl="0s",
-                  cache_negative_ttl="0s")
-    lmtpd.map, lmtpd.policy = lmtpd.doors["map"], lmtpd.doors["policy"]
-    return lmtpd
 
 
 class Netstrings:
@@ -276,32 +261,6 @@ def break_directory(site):
     db.write_bytes(b"this is no database" * 1000)
 
 
-def nobody_listens(path):
-    with socket.socket(socket.AF_UNIX) as s:
-        try:
-            s.connect(str(path))
-            return False
-        except OSError:
-            return True
-
-
-def end(service):
-    """Helpers of the service may outlive it by a moment."""
-    service.process.terminate()
-    service.process.wait(30)
-    until(lambda: nobody_listens(service.socket), of="the end of vbox-lmtpd")
-
-
-def restart(site, service):
-    if service.process.poll() is None:
-        end(service)
-    service.process = subprocess.Popen(
-        [site.bin / "vbox-lmtpd", "-F", "-c", site.conf],
-        stdin=subprocess.DEVNULL, stdout=service.out, stderr=service.out,
-        env=site.environment(), cwd="/")
-    until(service.answers, of="vbox-lmtpd")
-
-
 def test_directory_down_is_never_not_found(site, service):
     break_directory(site)
     restart(site, service)
@@ -319,77 +278,12 @@ def test_directory_down_is_never_not_found(site, service):
 # --- MTAs ----------------------------------------------------------------------
 
 
-def places(service):
-    return {"/run/vbox/lmtp.sock": str(service.socket),
-            "/run/vbox/map.sock": str(service.map),
-            "/run/vbox/policy.sock": str(service.policy)}
-
-
-def adapted(path, service, **more):
-    text = (TOP / "contrib" / path).read_text()
-    for theirs, ours in {**places(service), **more}.items():
-        text = text.replace(theirs, ours)
-    return text
-
-
-def start_sendmail(site, service, mc="vbox-maps.mc", name="sendmail",
-                   options=(), text=None, queue=None):
-    where = site.dir / name
-    where.mkdir()
-    mta = Sendmail(where, text or adapted(f"sendmail/{mc}", service), site.dir,
-                   queue=queue)
-    mta.build()
-    mta.table("access", "To:blocked@d1.test\tREJECT\n")
-    mta.table("aliases", "list: :include:" + str(mta.etc / "list") + "\n")
-    mta.table("list", "fred@d1.test\njane@d2.test\n")
-    mta.table("genericstable", "root\tadmin@d1.test\n")
-    mta.table("genericsdomains", "mx.test\n")
-    return mta.start(*options)
-
-
-def start_postfix(site, service, way):
-    where = site.dir / "postfix"
-    where.mkdir(mode=0o755)
-    return Postfix(where, adapted(f"postfix/main-{way}.cf", service), "").start()
-
-
-def start_exim(site, service):
-    where = site.dir / "exim"
-    where.mkdir(mode=0o755)
-    mta = Exim(where, adapted("exim/vbox-maps-router", service),
-               adapted("exim/vbox-lmtp", service),
-               acl=adapted("exim/vbox-acl", service))
-    return mta.start()
-
-
-MTAS = {
-    "sendmail": start_sendmail,
-    "postfix-maps": lambda site, service: start_postfix(site, service, "maps"),
-    "postfix-policy": lambda site, service: start_postfix(site, service, "policy"),
-    "exim": start_exim,
-}
-
-
 @pytest.fixture(params=list(MTAS))
 def mta(request, site, service):
     server = MTAS[request.param](site, service)
     server.name = request.param
     yield server
     server.stop()
-
-
-def transcript(mta, recipients):
-    """One connection, one envelope; the reply to each RCPT. The client is
-    nobody's friend: whoever comes from 127.0.0.1 may relay."""
-    said = {}
-    with smtplib.SMTP("127.0.0.1", mta.port, "client.test", timeout=20,
-                      source_address=("127.0.0.2", 0)) as smtp:
-        smtp.ehlo()
-        assert smtp.mail("anna@client.test")[0] == 250
-        for address in recipients:
-            said[address] = smtp.rcpt(address)
-        smtp.rset()
-    return said
 
 
 def test_the_code_at_rcpt(site, service, mta):
@@ -431,40 +325,6 @@ def test_one_envelope_to_all_who_may(site, service, mta):
     assert len(site.messages("d1.test", "susp")) == 1
     for message in site.messages("d1.test", "fred"):
         assert body(message) == BODY
-
-
-@pytest.mark.parametrize("address", ["fred@d1.test", "jane@d2.test"])
-def test_full_circle(site, service, mta, address):
-    """In by SMTP, through a Sieve script, out by IMAP: mbox and Maildir."""
-    user, _, domain = address.partition("@")
-    site.configure(sieve_script="%h/.dovecot.sieve", folder_path="%h/mail",
-                   sieve_dir="%h/sieve")
-    restart(site, service)
-    service.adm("user", "password", address, data=b"secret\n")
-    site.own_file(site.home / domain / user / ".dovecot.sieve",
-                  b'require ["fileinto", "imap4flags"];\n'
-                  b'if header :contains "Subject" "lists" {\n'
-                  b'    setflag "\\\\Flagged"; fileinto "Lists";\n}\n')
-    mta.send("anna@client.test", [address], LETTER % b"plain")
-    mta.send("anna@client.test", [address], LETTER % b"for lists")
-    mta.idle()
-    dovecot = DovecotServer(site)
-    try:
-        client = imaplib.IMAP4("127.0.0.1", dovecot.port, 20)
-        client.login(address, "secret")
-        for folder, subject in (("INBOX", b"plain"), ("Lists", b"for lists")):
-            assert client.select(folder) == ("OK", [b"1"]), dovecot.log()
-            _, data = client.fetch("1", "(FLAGS BODY[])")
-            head, _, text = data[0][1].partition(b"\r\n\r\n")
-            assert b"\r\nSubject: " + subject in head
-            # Dovecot shows an mbox as it is quoted.
-            want = BODY if domain == "d2.test" else \
-                re.sub(rb"(?m)^(>*From )", rb">\1", BODY)
-            assert text == want.replace(b"\n", b"\r\n")
-            assert (b"\\Flagged" in data[0][0]) == (folder == "Lists")
-        client.logout()
-    finally:
-        dovecot.stop()
 
 
 def test_directory_down_at_rcpt(site, service, mta):
