@@ -309,6 +309,24 @@ check_together(struct reader *r, const struct settings *s, const size_t *lines)
 		problem(r, LINE(sieve_vacation_min) ? LINE(sieve_vacation_min) :
 		    LINE(sieve_vacation_max),
 		    "sieve_vacation_min is longer than sieve_vacation_max");
+#define SCAN(test) do { \
+	if (!s->sieve_ ## test ## _status_header[0]) \
+		break; \
+	if (s->sieve_ ## test ## _status_type == SET_SCAN_TEXT) { \
+		if (!s->sieve_ ## test ## _text_values.n) \
+			problem(r, LINE(sieve_ ## test ## _status_header), \
+			    #test " reads texts: sieve_" #test "_text_values " \
+			    "has to say what they mean"); \
+	} else if (!s->sieve_ ## test ## _max_value[0] && \
+	    !s->sieve_ ## test ## _max_header[0]) { \
+		problem(r, LINE(sieve_ ## test ## _status_header), \
+		    "sieve_" #test "_max_value or sieve_" #test "_max_header " \
+		    "has to say what a certain status is"); \
+	} \
+} while (0)
+	SCAN(spamtest);
+	SCAN(virustest);
+#undef SCAN
 #undef LINE
 }
 

@@ -8,6 +8,7 @@
 #include "lda/compose.h"
 #include "lda/log.h"
 #include "lda/place.h"
+#include "lda/plan_world.h"
 #include "lda/srs.h"
 #include "lda/submit.h"
 #include "store/base/clock.h"
@@ -87,11 +88,18 @@ send_out(const struct settings *s, struct str message, const struct str *to,
 	return submit_run(&job, v);
 }
 
+/* Where a message of ours is put. */
+struct own_place {
+	struct str folder;		/* empty: INBOX */
+	struct str flags;
+	bool create;			/* even without autocreate */
+};
+
 /* A message of ours into a folder of the user's own. */
 static int
 store_own(const struct running *run, const struct target *t,
-    const struct settings *s, struct str folder, struct str message,
-    struct verdict *v)
+    const struct settings *s, const struct own_place *place,
+    struct str message, struct verdict *v)
 {
 	struct source src = { .mem = message.p, .fd = -1, .n = message.n };
 	struct content c = { .when = run->parcel->when, .message = &src,
@@ -104,9 +112,36 @@ store_own(const struct running *run, const struct target *t,
 	if (blank >= 0)
 		c.body = (uint64_t)blank + 2;
 	arena_init(&arena, PLACE_ARENA);
-	if (place_mailbox(s, t, folder, run->agent->hostname, &arena, &spec,
-	    v) == 0)
-		r = mailbox_deliver(&spec, &c, v);
+	if (place_mailbox(s, t, place->folder, run->agent->hostname, &arena,
+	    &spec, v) == 0) {
+		if (place->create)
+			spec.make = MAILBOX_MAY_MAKE;
+		r = place_flags(place->flags, &arena, &spec) < 0 ?
+		    verdict_set(v, V_NO_MEMORY, "arena is full") :
+		    mailbox_deliver(&spec, &c, v);
+	}
+	arena_release(&arena);
+	return r;
+}
+
+/* Where :fcc says (RFC 8580). */
+static int
+file_copy(const struct running *run, const struct plan_effect *e,
+    struct str message, struct verdict *v)
+{
+	const struct engine_action *a = e->action;
+	struct arena arena;
+	struct plan_world world = { .agent = run->agent, .target = e->target,
+	    .settings = e->settings, .arena = &arena };
+	struct own_place place = { .flags = a->fcc_flags,
+	    .create = a->flags & ENGINE_F_FCC_CREATE };
+	int r;
+
+	arena_init(&arena, PLACE_ARENA);
+	if (plan_world_mailbox(&world, a->fcc, a->fcc_special_use,
+	    a->fcc_mailbox_id, &place.folder) < 0)
+		place.folder = a->fcc;
+	r = store_own(run, e->target, e->settings, &place, message, v);
 	arena_release(&arena);
 	return r;
 }
@@ -153,8 +188,7 @@ vacation(const struct running *run, const struct plan_effect *e)
 		complain(run, "vacation answer not sent", &v);
 		(void)state_forget(state, &mark, 1, &v); /* the next one may */
 	} else if (a->flags & ENGINE_F_FCC) {
-		if (store_own(run, e->target, e->settings, a->fcc,
-		    buf_str(&message), &v) < 0)
+		if (file_copy(run, e, buf_str(&message), &v) < 0)
 			complain(run, "vacation answer not filed", &v);
 	}
 out:
@@ -180,8 +214,8 @@ notify(const struct running *run, const struct plan_effect *e)
 		    run->parcel->id);
 	else if (send_out(e->settings, buf_str(&message), a->to, a->n_to, &v) < 0)
 		complain(run, "notification not sent", &v);
-	else if ((a->flags & ENGINE_F_FCC) && store_own(run, e->target,
-	    e->settings, a->fcc, buf_str(&message), &v) < 0)
+	else if ((a->flags & ENGINE_F_FCC) &&
+	    file_copy(run, e, buf_str(&message), &v) < 0)
 		complain(run, "notification not filed", &v);
 	buf_release(&message);
 	buf_release(&postmaster);
@@ -304,8 +338,8 @@ notice(const struct running *run, const struct plan *plan,
 			    STR_ARG(plan->problems[i].text));
 	fill_compose(run, &e, &c, &postmaster);
 	if (compose_script_notice(&c, &errors, &message) < 0 ||
-	    store_own(run, first->target, first->settings, STR(""),
-	    buf_str(&message), &v) < 0)
+	    store_own(run, first->target, first->settings,
+	    &(struct own_place){ .folder = STR("") }, buf_str(&message), &v) < 0)
 		complain(run, "notice of a broken script not stored", &v);
 out:
 	engine_errors_release(&errors);

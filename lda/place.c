@@ -175,6 +175,41 @@ out:
 }
 
 int
+place_flags(struct str flags, struct arena *a, struct mailbox_spec *spec)
+{
+	static const struct {
+		struct str name;
+		enum mailbox_flag flag;
+	} system[] = {
+		{ { "\\Seen", 5 }, MAILBOX_SEEN },
+		{ { "\\Answered", 9 }, MAILBOX_ANSWERED },
+		{ { "\\Flagged", 8 }, MAILBOX_FLAGGED },
+		{ { "\\Deleted", 8 }, MAILBOX_DELETED },
+		{ { "\\Draft", 6 }, MAILBOX_DRAFT },
+	};
+	struct str *keywords = arena_array(a, MAILBOX_KEYWORDS,
+	    sizeof(*keywords)), word;
+
+	if (!keywords)
+		return -1;
+	spec->keywords = keywords;
+	while (flags.n && str_split(&flags, ' ', &word)) {
+		bool known = false;
+
+		for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++)
+			if (str_caseeq(word, system[i].name)) {
+				spec->flags |= system[i].flag;
+				known = true;
+			}
+		if (known || word.n == 0 || word.p[0] == '\\' ||
+		    spec->keyword_count == MAILBOX_KEYWORDS)
+			continue;
+		keywords[spec->keyword_count++] = word;
+	}
+	return 0;
+}
+
+int
 place_home(const struct settings *s, const struct account *account,
     struct arena *a, struct str *home_r, struct verdict *v)
 {

@@ -21,6 +21,9 @@
 int place_mailbox(const struct settings *s, const struct target *t,
     struct str folder, const char *hostname, struct arena *a,
     struct mailbox_spec *spec_r, struct verdict *v);
+/* Flags as scripts give them, divided by blanks: "\Seen" and its kin become
+ * bits, the rest are keywords. 0, or -1 when the arena is full. */
+int place_flags(struct str flags, struct arena *a, struct mailbox_spec *spec);
 /*
  * Expands a template for an account: *root_r is the administrator's directory,
  * *path_r what is below it (may be ""). `name` is the setting, for V_CONFIG.

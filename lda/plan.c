@@ -1,6 +1,5 @@
 #include "lda/plan.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "lda/plan_world.h"
 #include "lda/script_cache.h"
 #include "lda/scripts.h"
+#include "lda/sieve_set.h"
 #include "lda/trace.h"
 #include "store/base/mem.h"
 
@@ -22,6 +22,7 @@
 #define PROBLEM_MAX 600
 
 struct planner {
+	struct lists lists;		/* of the mailbox being planned */
 	const struct agent *agent;
 	const struct parcel *parcel;
 	const struct addressee *who;
@@ -103,42 +104,6 @@ trace_head(const struct planner *pl, const struct target *t,
 	    "trace fields do not fit");
 }
 
-/* "\Seen" and its kin become bits, the rest are keywords. */
-static int
-set_flags(const struct planner *pl, struct str flags, struct mailbox_spec *spec)
-{
-	static const struct {
-		struct str name;
-		enum mailbox_flag flag;
-	} system[] = {
-		{ { "\\Seen", 5 }, MAILBOX_SEEN },
-		{ { "\\Answered", 9 }, MAILBOX_ANSWERED },
-		{ { "\\Flagged", 8 }, MAILBOX_FLAGGED },
-		{ { "\\Deleted", 8 }, MAILBOX_DELETED },
-		{ { "\\Draft", 6 }, MAILBOX_DRAFT },
-	};
-	struct str *keywords = arena_array(pl->p->arena, MAILBOX_KEYWORDS,
-	    sizeof(*keywords)), word;
-
-	if (!keywords)
-		return full(pl);
-	spec->keywords = keywords;
-	while (flags.n && str_split(&flags, ' ', &word)) {
-		bool known = false;
-
-		for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++)
-			if (str_caseeq(word, system[i].name)) {
-				spec->flags |= system[i].flag;
-				known = true;
-			}
-		if (known || word.n == 0 || word.p[0] == '\\' ||
-		    spec->keyword_count == MAILBOX_KEYWORDS)
-			continue;
-		keywords[spec->keyword_count++] = word;
-	}
-	return 0;
-}
-
 static bool
 same_box(const struct mailbox_spec *a, const struct mailbox_spec *b)
 {
@@ -160,8 +125,10 @@ add_copy(const struct planner *pl, const struct target *t,
 	c = &p->copies[p->copy_count];
 	*c = (struct plan_copy){ .target = t, .settings = s };
 	if (place_mailbox(s, t, folder, pl->agent->hostname, p->arena, &c->spec,
-	    pl->v) < 0 || set_flags(pl, flags, &c->spec) < 0)
+	    pl->v) < 0)
 		return -1;
+	if (place_flags(flags, p->arena, &c->spec) < 0)
+		return full(pl);
 	/* One copy in each mailbox (RFC 5228 section 2.10.3). */
 	for (size_t i = 0; i < p->copy_count; i++)
 		if (same_box(&p->copies[i].spec, &c->spec))
@@ -185,6 +152,14 @@ add_copy(const struct planner *pl, const struct target *t,
 		(void)buf_addz(&p->boxes, c->spec.folder);
 	}
 	return 0;
+}
+
+/* For the questions of the scripts, and for where their actions go. */
+static struct plan_world
+world_of(struct planner *pl, const struct target *t, const struct settings *s)
+{
+	return (struct plan_world){ .agent = pl->agent, .target = t,
+	    .settings = s, .arena = pl->p->arena, .lists = &pl->lists };
 }
 
 /* --- a script's plan ----------------------------------------------------------------- */
@@ -242,18 +217,36 @@ say_reason(struct verdict *v, struct str reason)
 	buf_release(&line);
 }
 
+/* A script said where to, and cannot have it: the inbox, and the owner is
+ * told why. */
+static int
+into_inbox(struct planner *pl, const struct target *t,
+    const struct settings *s, const struct engine_result *r,
+    const struct engine_action *a, const char *why)
+{
+	if (problem(pl, t, s, str_of(why)) < 0)
+		return -1;
+	return add_copy(pl, t, s, STR(""), edition(r, a), a->imap_flags);
+}
+
 /* Into a folder; a name that cannot be, or a folder that is not there and is
  * not to be made, is an error of the script: the mail goes to the inbox. */
 static int
-add_fileinto(const struct planner *pl, const struct target *t,
+add_fileinto(struct planner *pl, const struct target *t,
     const struct settings *s, const struct engine_result *r,
     const struct engine_action *a)
 {
 	struct plan_copy *c;
+	struct plan_world world = world_of(pl, t, s);
 	size_t before = pl->p->copy_count, told = pl->p->boxes.n;
 	const char *why = NULL;
+	struct str mailbox;
 
-	if (add_copy(pl, t, s, a->mailbox, edition(r, a), a->imap_flags) < 0) {
+	if (plan_world_mailbox(&world, a->mailbox, a->special_use,
+	    a->mailbox_id, &mailbox) < 0)
+		return verdict_set(pl->v, V_TROUBLE, "mailbox of special use "
+		    "%.*s could not be asked for", STR_ARG(a->special_use));
+	if (add_copy(pl, t, s, mailbox, edition(r, a), a->imap_flags) < 0) {
 		if (pl->v->why != V_BAD_ADDRESS)
 			return -1;
 		*pl->v = VERDICT_INIT;
@@ -280,13 +273,41 @@ add_fileinto(const struct planner *pl, const struct target *t,
 	if (!why)
 		return 0;
 	buf_cut(&pl->p->boxes, told);	/* it will not go there */
-	if (problem(pl, t, s, str_of(why)) < 0)
-		return -1;
-	return add_copy(pl, t, s, STR(""), edition(r, a), a->imap_flags);
+	return into_inbox(pl, t, s, r, a, why);
+}
+
+/* To each address of a list (RFC 6134 section 2.5). */
+static int
+redirect_list(struct planner *pl, const struct target *t,
+    const struct settings *s, const struct engine_result *r,
+    const struct engine_action *a)
+{
+	const struct list *list = lists_find(&pl->lists, s, &t->account,
+	    a->address, pl->p->arena);
+	size_t n = 0;
+
+	if (!list)
+		return verdict_set(pl->v, V_TROUBLE, "list %.*s could not be "
+		    "read", STR_ARG(a->address));
+	for (size_t i = 0; i < list->n; i++)
+		n += list_address(list->members[i]);
+	if (!n)
+		return into_inbox(pl, t, s, r, a,
+		    "redirect to a list without addresses");
+	if (n > s->sieve_max_list_redirects)
+		return into_inbox(pl, t, s, r, a, "redirect to a list of more "
+		    "addresses than sieve_max_list_redirects");
+	for (size_t i = 0; i < list->n; i++)
+		if (list_address(list->members[i]) &&
+		    add_redirect(pl, (struct plan_redirect){
+		    .to = list->members[i], .header = edition(r, a),
+		    .target = t, .action = a, .settings = s }) < 0)
+			return -1;
+	return 0;
 }
 
 static int
-take_action(const struct planner *pl, const struct target *t,
+take_action(struct planner *pl, const struct target *t,
     const struct settings *s, const struct engine_result *r,
     const struct engine_action *a)
 {
@@ -297,6 +318,8 @@ take_action(const struct planner *pl, const struct target *t,
 	case ENGINE_FILEINTO:
 		return add_fileinto(pl, t, s, r, a);
 	case ENGINE_REDIRECT:
+		if (a->flags & ENGINE_F_LIST)
+			return redirect_list(pl, t, s, r, a);
 		return add_redirect(pl, (struct plan_redirect){
 		    .to = a->address, .header = edition(r, a), .target = t,
 		    .action = a, .settings = s });
@@ -373,24 +396,7 @@ addresses_of(const struct planner *pl, const struct target *t,
 }
 
 static int
-extensions_of(const struct planner *pl, const struct settings *s,
-    struct str *list_r)
-{
-	struct buf b;
-
-	buf_init(&b, HEAD_MAX);
-	for (size_t i = 0; i < s->sieve_extensions.n; i++) {
-		if (i)
-			buf_addc(&b, ' ');
-		buf_addz(&b, s->sieve_extensions.v[i]);
-	}
-	*list_r = arena_copy(pl->p->arena, buf_str(&b));
-	buf_release(&b);
-	return list_r->p ? 0 : full(pl);
-}
-
-static int
-run_scripts(const struct planner *pl, const struct target *t,
+run_scripts(struct planner *pl, const struct target *t,
     const struct settings *s, struct scripts *scripts,
     struct engine_result *r)
 {
@@ -402,20 +408,12 @@ run_scripts(const struct planner *pl, const struct target *t,
 		.memory = s->filter_memory,
 		.life = pl->agent->filter_life,
 	};
-	struct engine_settings set = {
-		.max_actions = (unsigned)s->sieve_max_actions,
-		.max_redirects = s->sieve_max_redirects ?
-		    (unsigned)s->sieve_max_redirects : UINT_MAX,
-		.delimiter = str_of(s->recipient_delimiter),
-		.vacation_min = (int64_t)(s->sieve_vacation_min / 1000),
-		.vacation_max = (int64_t)(s->sieve_vacation_max / 1000),
-	};
+	struct engine_settings set;
 	struct str addresses[4];
 	struct engine_envelope envelope = {
 		.from = pl->parcel->envelope->sender,
 	};
-	struct plan_world context = { .agent = pl->agent, .target = t,
-	    .settings = s, .arena = pl->p->arena };
+	struct plan_world context = world_of(pl, t, s);
 	struct engine_world world;
 	struct engine_job job = {
 		.settings = &set,
@@ -432,8 +430,9 @@ run_scripts(const struct planner *pl, const struct target *t,
 		.trace = pl->agent->mode == DELIVERY_REHEARSAL,
 	};
 
-	if (extensions_of(pl, s, &set.extensions) < 0 ||
-	    plan_envelope_to(t, s, pl->p->arena, &envelope.to, pl->v) < 0)
+	if (sieve_set(s, pl->p->arena, &set) < 0)
+		return full(pl);
+	if (plan_envelope_to(t, s, pl->p->arena, &envelope.to, pl->v) < 0)
 		return -1;
 	envelope.orig_to = pl->who->original;
 	for (size_t i = 0; i < scripts->n; i++)
@@ -447,7 +446,7 @@ run_scripts(const struct planner *pl, const struct target *t,
 /* --- targets ----------------------------------------------------------------------- */
 
 static int
-plan_mailbox(const struct planner *pl, const struct target *t)
+plan_mailbox(struct planner *pl, const struct target *t)
 {
 	const struct settings *s = config_domain(pl->agent->config,
 	    t->account.domain);
@@ -476,6 +475,7 @@ plan_mailbox(const struct planner *pl, const struct target *t)
 	if (scripts.n == 0)
 		return add_copy(pl, t, s, pl->who->folder,
 		    (struct str){ NULL, 0 }, STR(""));
+	pl->lists.n = 0;	/* every user has other ones */
 	r = &pl->p->results[pl->p->result_count++];
 	engine_result_init(r);
 	if (run_scripts(pl, t, s, &scripts, r) < 0)
@@ -549,7 +549,8 @@ plan_make(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *who, struct arena *arena, struct plan *plan_r,
     struct verdict *v)
 {
-	struct planner pl = { agent, parcel, who, plan_r, v };
+	struct planner pl = { .agent = agent, .parcel = parcel, .who = who,
+	    .p = plan_r, .v = v };
 	const struct resolution *res = who->resolution;
 	size_t n = res->target_count;
 

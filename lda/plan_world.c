@@ -6,6 +6,7 @@
 #include "store/mailbox.h"
 
 #define ADDRESS_MAX 2000
+#define MAILBOX_NAME_MAX 4096
 
 static enum engine_answer
 mailbox_there(void *ctx, struct str mailbox)
@@ -28,6 +29,92 @@ mailbox_there(void *ctx, struct str mailbox)
 	default:
 		return ENGINE_BROKEN;
 	}
+}
+
+/* Does an item of special_use, "MAILBOX=\\Use \\Use", name this use? */
+static bool
+has_use(struct str item, struct str use, struct str *mailbox_r)
+{
+	size_t sign = (size_t)str_rchr(item, '=');
+	struct str uses = str_sub(item, sign + 1, item.n), one;
+
+	*mailbox_r = str_trim(str_sub(item, 0, sign));
+	while (uses.n && str_split(&uses, ' ', &one))
+		if (str_caseeq(one, use))
+			return true;
+	return false;
+}
+
+static bool
+same_mailbox(struct str a, struct str b)
+{
+	return str_eq(a, b) || (str_caseeq(a, STR("INBOX")) &&
+	    str_caseeq(b, STR("INBOX")));
+}
+
+static enum engine_answer
+special_use(void *ctx, struct str mailbox, struct str use, struct buf *value)
+{
+	const struct plan_world *w = ctx;
+	const struct setting_list *list = &w->settings->special_use;
+	struct str name;
+
+	for (size_t i = 0; i < list->n; i++) {
+		enum engine_answer there;
+
+		if (!has_use(str_of(list->v[i]), use, &name) ||
+		    (mailbox.p && !same_mailbox(mailbox, name)))
+			continue;
+		there = mailbox_there(ctx, name);
+		if (there == ENGINE_YES && buf_adds(value, name) < 0)
+			return ENGINE_BROKEN;
+		if (there != ENGINE_NO)
+			return there;
+	}
+	return ENGINE_NO;
+}
+
+int
+plan_world_mailbox(struct plan_world *w, struct str mailbox, struct str use,
+    struct str id, struct str *mailbox_r)
+{
+	enum engine_answer there = ENGINE_NO;
+	struct buf name;
+
+	(void)id;
+	buf_init(&name, MAILBOX_NAME_MAX);
+	if (use.n)
+		there = special_use(w, (struct str){ NULL, 0 }, use, &name);
+	*mailbox_r = there == ENGINE_YES ?
+	    arena_copy(w->arena, buf_str(&name)) : mailbox;
+	buf_release(&name);
+	return there == ENGINE_BROKEN || !mailbox_r->p ? -1 : 0;
+}
+
+static const struct list *
+find_list(const struct plan_world *w, struct str name)
+{
+	return lists_find(w->lists, w->settings, &w->target->account, name,
+	    w->arena);
+}
+
+static enum engine_answer
+member(void *ctx, struct str name, struct str value)
+{
+	const struct plan_world *w = ctx;
+	const struct list *list = find_list(w, name);
+
+	if (!list)
+		return ENGINE_BROKEN;
+	return list_has(list, value) ? ENGINE_YES : ENGINE_NO;
+}
+
+static enum engine_answer
+list_known(void *ctx, struct str name)
+{
+	const struct list *list = find_list(ctx, name);
+
+	return !list ? ENGINE_BROKEN : list->known ? ENGINE_YES : ENGINE_NO;
 }
 
 static enum engine_answer
@@ -61,7 +148,10 @@ plan_world_init(struct engine_world *world, struct plan_world *context)
 	*world = (struct engine_world){
 		.ctx = context,
 		.mailbox_exists = mailbox_there,
+		.special_use = special_use,
 		.duplicate_seen = duplicate_seen,
+		.list_has = member,
+		.list_known = list_known,
 		.include = include,
 	};
 }

@@ -10,11 +10,7 @@
 #include <unistd.h>
 
 #include "lda/place.h"
-#include "store/base/file.h"
-
-/* Whose files are these? */
-enum owner { OWNER_ADMIN, OWNER_USER };
-enum found { FOUND_IT, FOUND_NOTHING, FOUND_REFUSED, FOUND_TROUBLE };
+#include "lda/user_file.h"
 
 struct loader {
 	const struct settings *s;
@@ -24,82 +20,16 @@ struct loader {
 	struct verdict *v;
 };
 
-/* errno of an open: is the script simply not there, or does it stand where it
- * may not? */
-static enum found
-of_errno(int error)
-{
-	switch (error) {
-	case ENOENT:
-	case ENOTDIR:
-		return FOUND_NOTHING;
-	case EXDEV:	/* a link out of the home */
-	case ELOOP:
-	case EACCES:
-	case EPERM:
-	case EISDIR:
-	case ENXIO:
-		return FOUND_REFUSED;
-	default:
-		return FOUND_TROUBLE;
-	}
-}
-
-/* Judges and reads an open script. `why` says what is wrong with it. */
-static enum found
-read_script(const struct loader *l, int fd, struct str *text_r,
-    const char **why)
-{
-	struct stat st;
-	struct buf text;
-	enum found r = FOUND_TROUBLE;
-
-	if (fstat(fd, &st) < 0)
-		return FOUND_TROUBLE;
-	*why = !S_ISREG(st.st_mode) ? "it is not a regular file" :
-	    st.st_uid != geteuid() && st.st_uid != 0 ?
-	    "it belongs to somebody else" :
-	    st.st_mode & S_IWOTH || (st.st_mode & S_IWGRP &&
-	    st.st_gid != getegid()) ? "others can write it" :
-	    (uint64_t)st.st_size > l->s->sieve_max_script_size ?
-	    "it is longer than sieve_max_script_size" : NULL;
-	if (*why)
-		return FOUND_REFUSED;
-	buf_init(&text, (size_t)l->s->sieve_max_script_size);
-	if (file_read_whole(fd, &text) == 0) {
-		*text_r = arena_copy(l->a, buf_str(&text));
-		r = text_r->p ? FOUND_IT : FOUND_TROUBLE;
-	}
-	buf_release(&text);
-	return r;
-}
-
-/* One script at root/path. A link out of the root is refused for a user, an
- * administrator's may point where it likes. */
-static enum found
-fetch(const struct loader *l, enum owner owner, const char *root,
+/* One script at root/path. */
+static enum user_file
+fetch(const struct loader *l, enum user_file_owner owner, const char *root,
     const char *path, struct str *text_r, const char **why)
 {
-	int dir, fd = -1;
-	enum found r;
+	struct user_file_place place = { .owner = owner, .root = root,
+	    .path = path, .max = (size_t)l->s->sieve_max_script_size,
+	    .too_long = "it is longer than sieve_max_script_size" };
 
-	*why = "it cannot be opened";
-	dir = file_open_root(root);
-	if (dir < 0)
-		return of_errno(errno);
-	fd = owner == OWNER_USER ?
-	    file_open_inside(dir, path, O_RDONLY) :
-	    openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0) {
-		r = of_errno(errno);
-		*why = errno == EXDEV ? "it is a link that leaves the home" :
-		    *why;
-	} else {
-		r = read_script(l, fd, text_r, why);
-	}
-	file_close(&fd);
-	file_close(&dir);
-	return r;
+	return user_file_read(&place, l->a, text_r, why);
 }
 
 static int
@@ -130,7 +60,7 @@ refuse(const struct loader *l, const char *name, const char *why)
 }
 
 static int
-take(const struct loader *l, enum engine_location location, enum owner owner,
+take(const struct loader *l, enum engine_location location, enum user_file_owner owner,
     const char *root, const char *path, const char *name, bool *there_r)
 {
 	struct str text;
@@ -138,14 +68,14 @@ take(const struct loader *l, enum engine_location location, enum owner owner,
 
 	*there_r = true;
 	switch (fetch(l, owner, root, path, &text, &why)) {
-	case FOUND_IT:
+	case USER_FILE_READ:
 		return add(l, location, name, text);
-	case FOUND_REFUSED:
+	case USER_FILE_REFUSED:
 		return refuse(l, name, why);
-	case FOUND_TROUBLE:
+	case USER_FILE_TROUBLE:
 		return verdict_errno(l->v, errno, "read script %s/%s", root,
 		    path);
-	case FOUND_NOTHING:
+	case USER_FILE_ABSENT:
 		break;
 	}
 	*there_r = false;
@@ -171,7 +101,7 @@ take_directory(const struct loader *l, const char *path)
 		return verdict_errno(l->v, errno, "read directory %s", path);
 	for (int i = 0; i < n; i++) {
 		if (r == 0)
-			r = take(l, ENGINE_GLOBAL, OWNER_ADMIN, path,
+			r = take(l, ENGINE_GLOBAL, USER_FILE_ADMIN, path,
 			    list[i]->d_name, list[i]->d_name, &there);
 		free(list[i]);
 	}
@@ -198,49 +128,14 @@ take_list(const struct loader *l, const char *setting,
 			return verdict_set(l->v, V_CONFIG, "%s: path too long",
 			    setting);
 		if (stat(full, &st) < 0) {
-			if (of_errno(errno) == FOUND_NOTHING)
+			if (user_file_errno(errno) == USER_FILE_ABSENT)
 				continue;
 			return verdict_errno(l->v, errno, "%s: %s", setting, full);
 		}
 		if (S_ISDIR(st.st_mode) ? take_directory(l, full) < 0 :
-		    take(l, ENGINE_GLOBAL, OWNER_ADMIN, root, path, path,
+		    take(l, ENGINE_GLOBAL, USER_FILE_ADMIN, root, path, path,
 		    &there) < 0)
 			return -1;
-	}
-	return 0;
-}
-
-/* Where a template that begins with %h leads: the home is the root, so that
- * links in it may go anywhere in it. */
-static int
-in_home(const struct loader *l, const char *setting, const char *template,
-    const char **root_r, const char **path_r, enum owner *owner_r)
-{
-	struct str home;
-	const char *root, *path;
-	char full[4096];
-	int n;
-
-	if (place_path(setting, template, l->s, l->account, l->a, &root, &path,
-	    l->v) < 0)
-		return -1;
-	*root_r = root;
-	*path_r = path;
-	*owner_r = OWNER_USER;
-	if (!str_starts(str_of(template), STR("%h/")))
-		return 0;
-	if (place_home(l->s, l->account, l->a, &home, l->v) < 0)
-		return -1;
-	n = snprintf(full, sizeof(full), "%s/%s", root, path);
-	if (n < 0 || (size_t)n >= sizeof(full))
-		return verdict_set(l->v, V_CONFIG, "%s: path too long", setting);
-	if (str_starts(str_of(full), home) && full[home.n] == '/') {
-		struct str rest = arena_copy(l->a, str_of(full + home.n + 1));
-
-		if (!rest.p)
-			return verdict_set(l->v, V_NO_MEMORY, "arena is full");
-		*root_r = home.p;
-		*path_r = rest.p;
 	}
 	return 0;
 }
@@ -251,7 +146,7 @@ scripts_load(const struct settings *s, const struct account *account,
 {
 	struct loader l = { s, account, a, r, v };
 	const char *root, *path;
-	enum owner owner;
+	enum user_file_owner owner;
 	bool there = false;
 
 	*r = (struct scripts){ .list = arena_array(a, SCRIPTS_MAX,
@@ -264,15 +159,15 @@ scripts_load(const struct settings *s, const struct account *account,
 	    take_list(&l, "sieve_domain", &s->sieve_domain) < 0)
 		return -1;
 	if (s->sieve_script[0]) {
-		if (in_home(&l, "sieve_script", s->sieve_script, &root, &path,
-		    &owner) < 0 ||
+		if (user_file_place("sieve_script", s->sieve_script, s,
+		    account, a, &root, &path, &owner, v) < 0 ||
 		    take(&l, ENGINE_PERSONAL, owner, root, path, path, &there) < 0)
 			return -1;
 	}
 	if (!there && s->sieve_default[0]) {
 		if (place_path("sieve_default", s->sieve_default, s, account, a,
 		    &root, &path, v) < 0 ||
-		    take(&l, ENGINE_GLOBAL, OWNER_ADMIN, root, path, path,
+		    take(&l, ENGINE_GLOBAL, USER_FILE_ADMIN, root, path, path,
 		    &there) < 0)
 			return -1;
 	}
@@ -289,7 +184,7 @@ scripts_include(const struct settings *s, const struct account *account,
 	const char *template = location == ENGINE_PERSONAL ? s->sieve_dir :
 	    s->sieve_global;
 	const char *root, *path, *why;
-	enum owner owner;
+	enum user_file_owner owner;
 	char full[4096];
 	struct str text;
 	int n;
@@ -298,20 +193,21 @@ scripts_include(const struct settings *s, const struct account *account,
 	if (!template[0] || name.n == 0 || name.p[0] == '.' ||
 	    str_chr(name, '/') >= 0 || str_chr(name, '\0') >= 0 || name.n > 200)
 		return ENGINE_NO;
-	if (in_home(&l, "sieve_dir", template, &root, &path, &owner) < 0)
+	if (user_file_place("sieve_dir", template, s, account, a, &root, &path,
+	    &owner, &v) < 0)
 		return ENGINE_BROKEN;
 	n = snprintf(full, sizeof(full), "%s%s%.*s.sieve", path,
 	    path[0] ? "/" : "", STR_ARG(name));
 	if (n < 0 || (size_t)n >= sizeof(full))
 		return ENGINE_NO;
-	switch (fetch(&l, location == ENGINE_PERSONAL ? OWNER_USER : OWNER_ADMIN,
-	    root, full, &text, &why)) {
-	case FOUND_IT:
+	switch (fetch(&l, location == ENGINE_PERSONAL ? USER_FILE_USER :
+	    USER_FILE_ADMIN, root, full, &text, &why)) {
+	case USER_FILE_READ:
 		break;
-	case FOUND_TROUBLE:
+	case USER_FILE_TROUBLE:
 		return ENGINE_BROKEN;
-	case FOUND_NOTHING:
-	case FOUND_REFUSED:
+	case USER_FILE_ABSENT:
+	case USER_FILE_REFUSED:
 		return ENGINE_NO;
 	}
 	*r = (struct engine_script){ .name = arena_copy(a, name), .text = text,

@@ -30,6 +30,7 @@ enum setting_undo { SET_UNDO_AUTO, SET_UNDO_XATTR, SET_UNDO_FILE, SET_UNDO_OFF }
 enum setting_lock { SET_LOCK_FCNTL, SET_LOCK_DOTLOCK, SET_LOCK_FLOCK };
 enum setting_dotlock { SET_DOTLOCK_AUTO, SET_DOTLOCK_LIBLOCKFILE };
 enum setting_engine { SET_ENGINE_NATIVE, SET_ENGINE_LIBSIEVE, SET_ENGINE_NONE };
+enum setting_scan { SET_SCAN_SCORE, SET_SCAN_STRLEN, SET_SCAN_TEXT };
 enum setting_full { SET_FULL_REFUSE, SET_FULL_DEFER };
 enum setting_log_format { SET_LOG_TEXT, SET_LOG_JSON };
 enum setting_log_level {
@@ -120,6 +121,19 @@ struct settings {
 	uint64_t sieve_max_cpu_time;
 	uint64_t sieve_vacation_min;
 	uint64_t sieve_vacation_max;
+	enum setting_scan sieve_spamtest_status_type;
+	const char *sieve_spamtest_status_header;	/* "": not tested */
+	const char *sieve_spamtest_max_value;
+	const char *sieve_spamtest_max_header;
+	struct setting_list sieve_spamtest_text_values;	/* "N=TEXT" */
+	enum setting_scan sieve_virustest_status_type;
+	const char *sieve_virustest_status_header;
+	const char *sieve_virustest_max_value;
+	const char *sieve_virustest_max_header;
+	struct setting_list sieve_virustest_text_values;
+	struct setting_list special_use;	/* "MAILBOX=\\Use \\Use" */
+	struct setting_list sieve_lists;	/* "NAME=PATH" */
+	uint64_t sieve_max_list_redirects;
 
 	/* the filter process */
 	bool sandbox;
@@ -199,7 +213,8 @@ struct setting {
 	enum setting_type type;
 	enum setting_scope scope;
 	const char *preset;	/* the default, as one would write it; items of
-				 * a list have a space between them */
+				 * a list have a space between them, or a line
+				 * break where an item has spaces */
 	uint64_t least, most;
 	const char *words;	/* "mbox|maildir" */
 	/* A further look at a string or an item; fills `why` and returns -1. */

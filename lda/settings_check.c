@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "filters/sieve/regex.h"
+#include "lda/template.h"
 #include "store/base/num.h"
 #include "store/base/str.h"
 
@@ -253,4 +255,110 @@ settings_check_folder(const char *value, struct buf *why)
 		return wanted(why, "the name of a folder is wanted, such as "
 		    "\"Trash\"");
 	return 0;
+}
+
+/* RFC 5322 section 3.6.8: printable, no colon. */
+static bool
+is_field_name(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] >= 0x7f || s.p[i] == ':')
+			return false;
+	return s.n > 0;
+}
+
+int
+settings_check_scan_header(const char *value, struct buf *why)
+{
+	struct str s = str_of(value);
+	ptrdiff_t colon = str_chr(s, ':');
+	char problem[120];
+	struct regex *re;
+
+	if (!is_field_name(str_trim(colon < 0 ? s :
+	    str_sub(s, 0, (size_t)colon))))
+		return wanted(why, "the name of a header field is wanted, or "
+		    "NAME: REGULAR-EXPRESSION");
+	if (colon < 0)
+		return 0;
+	re = regex_open(str_trim(str_sub(s, (size_t)colon + 1, s.n)),
+	    REGEX_NOCASE, problem, sizeof(problem));
+	if (!re) {
+		(void)buf_addf(why, "no regular expression: %s", problem);
+		return -1;
+	}
+	regex_close(&re);
+	return 0;
+}
+
+int
+settings_check_decimal(const char *value, struct buf *why)
+{
+	struct str s = str_of(value);
+	double d;
+
+	if (s.n > 0 && (num_decimal(s, &d) < 0 || !(d > 0)))
+		return wanted(why, "a number above 0 is wanted, such as 10 or "
+		    "7.5");
+	return 0;
+}
+
+static int
+scan_text(const char *value, uint64_t most, struct buf *why)
+{
+	struct str s = str_of(value);
+	ptrdiff_t sign = str_chr(s, '=');
+	uint64_t n;
+
+	if (sign < 0 || (size_t)sign + 1 == s.n ||
+	    num_u64(str_sub(s, 0, (size_t)sign), most, &n) < 0) {
+		(void)buf_addf(why, "N=TEXT is wanted, N from 0 to %llu",
+		    (unsigned long long)most);
+		return -1;
+	}
+	return 0;
+}
+
+int
+settings_check_spamtest(const char *value, struct buf *why)
+{
+	return scan_text(value, 10, why);
+}
+
+int
+settings_check_virustest(const char *value, struct buf *why)
+{
+	return scan_text(value, 5, why);
+}
+
+int
+settings_check_special_use(const char *value, struct buf *why)
+{
+	struct str s = str_of(value), uses, use;
+	ptrdiff_t sign = str_rchr(s, '=');
+	unsigned n = 0;
+
+	uses = str_trim(str_sub(s, sign < 0 ? s.n : (size_t)sign + 1, s.n));
+	while (uses.n && str_split(&uses, ' ', &use))
+		if (use.n < 2 || use.p[0] != '\\' ||
+		    !all_of(str_sub(use, 1, use.n), "-_"))
+			sign = -1;
+		else
+			n++;
+	if (sign <= 0 || n == 0)
+		return wanted(why, "a mailbox and its use are wanted, such as "
+		    "\"Spam=\\\\Junk\"");
+	return 0;
+}
+
+int
+settings_check_external_list(const char *value, struct buf *why)
+{
+	struct str s = str_of(value);
+	ptrdiff_t sign = str_rchr(s, '=');
+
+	if (sign <= 0 || str_chr(str_sub(s, 0, (size_t)sign), ':') <= 0)
+		return wanted(why, "the name of a list, a URI, and its file are "
+		    "wanted, such as \"tag:example.com,2026:vip=%h/vip\"");
+	return template_check(value + sign + 1, TEMPLATE_HOME, why);
 }

@@ -29,5 +29,17 @@ int settings_check_log_target(const char *value, struct buf *why);
 int settings_check_capability(const char *value, struct buf *why);
 /* A mailbox folder's name. */
 int settings_check_folder(const char *value, struct buf *why);
+/* The header field of a scanner: "NAME", or "NAME: REGEX", whose first group
+ * is the value. */
+int settings_check_scan_header(const char *value, struct buf *why);
+/* A number above 0, perhaps with a fraction. */
+int settings_check_decimal(const char *value, struct buf *why);
+/* "N=TEXT", N from 0 to 10, or 0 to 5 (RFC 5235). */
+int settings_check_spamtest(const char *value, struct buf *why);
+int settings_check_virustest(const char *value, struct buf *why);
+/* "MAILBOX=\Use", or more uses divided by blanks (RFC 6154). */
+int settings_check_special_use(const char *value, struct buf *why);
+/* "NAME=PATH", a template (RFC 6134). */
+int settings_check_external_list(const char *value, struct buf *why);
 
 #endif

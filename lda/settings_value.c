@@ -438,9 +438,11 @@ settings_init(struct settings *s, struct arena *arena)
 			__builtin_trap();
 		memcpy(text, row->preset, n + 1);
 		if (is_list(row->type)) {
+			char divider = memchr(text, '\n', n) ? '\n' : ' ';
+
 			count = n > 0;
 			for (size_t at = 0; at < n && count < PRESET_ITEMS; at++)
-				if (text[at] == ' ') {
+				if (text[at] == divider) {
 					text[at] = '\0';
 					items[count++] = text + at + 1;
 				}

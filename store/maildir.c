@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -377,10 +378,22 @@ maildir_close(struct mailbox *mb)
 	file_close(&m->dirfd);
 }
 
+/* Whatever is there, is there; a folder is a directory of the Maildir. */
 static int
 maildir_exists(const struct mailbox_spec *spec, struct verdict *v)
 {
-	return mbox_ops.exists(spec, v);	/* whatever is there, is there */
+	struct mailbox_spec folder = *spec;
+	char path[PATH_MAX];
+	int n;
+
+	if (spec->folder && spec->folder[0]) {
+		n = snprintf(path, sizeof(path), "%s%s%s", spec->path,
+		    spec->path[0] ? "/" : "", spec->folder);
+		if (n < 0 || (size_t)n >= sizeof(path))
+			return 0;
+		folder.path = path;
+	}
+	return mbox_ops.exists(&folder, v);
 }
 
 static int

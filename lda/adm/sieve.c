@@ -10,6 +10,7 @@
 #include "lda/adm/nouns.h"
 #include "lda/adm/sieve.h"
 #include "lda/json.h"
+#include "lda/sieve_set.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
 
@@ -17,33 +18,14 @@
 #define EXTENSIONS_MAX 4096
 #define LINE_MAX_BYTES 4096
 
-/* The list of the configuration as one string. */
-static struct str
-extensions_of(struct adm *a)
-{
-	const struct setting_list *l = &a->config.global.sieve_extensions;
-	struct buf b;
-	struct str s;
-
-	buf_init(&b, EXTENSIONS_MAX);
-	for (size_t i = 0; i < l->n; i++)
-		(void)buf_addf(&b, "%s%s", i > 0 ? " " : "", l->v[i]);
-	s = arena_copy(&a->arena, buf_str(&b));
-	buf_release(&b);
-	return s;
-}
-
 static struct engine_settings
 settings_of(struct adm *a)
 {
-	const struct settings *s = &a->config.global;
+	struct engine_settings set = { .extensions = STR("default") };
 
-	return (struct engine_settings){
-		.extensions = extensions_of(a),
-		.max_actions = (unsigned)s->sieve_max_actions,
-		.max_redirects = (unsigned)s->sieve_max_redirects,
-		.delimiter = str_of(s->recipient_delimiter),
-	};
+	/* A full arena: as if nothing was configured. */
+	(void)sieve_set(&a->config.global, &a->arena, &set);
+	return set;
 }
 
 int

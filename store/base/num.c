@@ -57,6 +57,26 @@ num_u64(struct str s, uint64_t max, uint64_t *value_r)
 }
 
 int
+num_decimal(struct str s, double *value_r)
+{
+	ptrdiff_t point = str_chr(s, '.');
+	struct str whole = point < 0 ? s : str_sub(s, 0, (size_t)point);
+	struct str rest = point < 0 ? STR("0") :
+	    str_sub(s, (size_t)point + 1, s.n);
+	uint64_t a, b;
+	double scale = 1;
+
+	if (whole.n > 9 || rest.n > 9 ||
+	    digits(whole, 10, UINT64_MAX, &a) < 0 ||
+	    digits(rest, 10, UINT64_MAX, &b) < 0)
+		return -1;
+	for (size_t i = 0; i < rest.n; i++)
+		scale *= 10;
+	*value_r = (double)a + (double)b / scale;
+	return 0;
+}
+
+int
 num_octal(struct str s, uint64_t max, uint64_t *value_r)
 {
 	return digits(s, 8, max, value_r);

@@ -11,6 +11,8 @@
 
 /* Decimal, at most `max`. 0 or -1. */
 int num_u64(struct str s, uint64_t max, uint64_t *value_r);
+/* "5", "5.0", "0.25": at most 9 digits before and behind the point. */
+int num_decimal(struct str s, double *value_r);
 /* Octal, for file modes. */
 int num_octal(struct str s, uint64_t max, uint64_t *value_r);
 /* Bytes: digits with an optional K, M, G or T (powers of 1024, either case)

@@ -10,36 +10,59 @@
 #include "filters/sieve/match.h"
 #include "filters/sieve/regex.h"
 
-/* "NAME" or "NAME:REGEX"; of several such fields the last one counts: a
- * sender's own come from below. False when there is none. */
-static bool
-read_header(struct run *r, struct str setting, struct str *value_r)
+/* Units of limits.h for one field, besides its bytes. */
+#define FIELD_WORK 200
+
+/* A setting "NAME" or "NAME: REGEX", and the field that is next. */
+struct source {
+	struct field *next;
+	struct regex *re;	/* NULL: the whole value */
+	bool broken;
+};
+
+static void
+source_open(struct run *r, struct str setting, struct source *s)
 {
-	struct header *h = &r->message.header;
 	ptrdiff_t colon = str_chr(setting, ':');
 	struct str name = colon < 0 ? setting :
 	    str_sub(setting, 0, (size_t)colon);
-	struct str captures[2];
-	struct regex *re;
-	struct field *f = header_find(h, str_trim(name));
-	unsigned n = 0;
 	char why[120];
 
-	if (!f)
-		return false;
-	*value_r = field_value(h, f);
+	*s = (struct source){ .next = header_find(&r->message.header,
+	    str_trim(name)) };
 	if (colon < 0)
-		return true;
-	re = regex_open(str_trim(str_sub(setting, (size_t)colon + 1,
+		return;
+	s->re = regex_open(str_trim(str_sub(setting, (size_t)colon + 1,
 	    setting.n)), REGEX_NOCASE, why, sizeof(why));
-	if (!re)
-		return false;
-	if (regex_match(re, *value_r, captures, 2, &n) <= 0)
+	s->broken = !s->re;
+}
+
+/* The value of the next field that has one. Work that runs out ends it: the
+ * test asks for that once more. */
+static bool
+source_next(struct run *r, const struct node *node, struct source *s,
+    struct str *value_r)
+{
+	struct str captures[2];
+	unsigned n;
+
+	while (s->next && !s->broken) {
+		struct str value = field_value(&r->message.header, s->next);
+
+		s->next = field_next(s->next);
+		if (run_work(r, node, FIELD_WORK + value.n))
+			return false;
+		if (!s->re) {
+			*value_r = value;
+			return true;
+		}
 		n = 0;
-	regex_close(&re);
-	if (n)
-		*value_r = captures[n - 1];
-	return n > 0;
+		if (regex_match(s->re, value, captures, 2, &n) > 0 && n) {
+			*value_r = captures[n - 1];
+			return true;
+		}
+	}
+	return false;
 }
 
 /* A decimal with an optional sign and fraction at the front. */
@@ -62,15 +85,12 @@ read_number(struct str s, double *d_r)
 	return any;
 }
 
-/* 0 to 1, or negative when the message was not tested. */
+/* What one value says: 0 to 1 of the maximum, negative when it says nothing. */
 static double
-ratio(struct run *r, const struct engine_spam *s)
+rate(const struct engine_spam *s, struct str text, double max)
 {
-	struct str text;
-	double value, max = s->max;
+	double value;
 
-	if (s->type == ENGINE_SPAM_OFF || !read_header(r, s->header, &text))
-		return -1;
 	if (s->type == ENGINE_SPAM_TEXT) {
 		for (unsigned i = 0; i < COUNT_OF(s->texts); i++)
 			if (s->texts[i].n && str_caseeq(s->texts[i], text))
@@ -81,14 +101,53 @@ ratio(struct run *r, const struct engine_spam *s)
 		value = (double)text.n;
 	else if (!read_number(text, &value))
 		return -1;
-	if (s->max_header.n &&
-	    (!read_header(r, s->max_header, &text) ||
-	    !read_number(text, &max)))
-		return -1;
-	if (!(max > 0))
-		return -1;
 	value /= max;
 	return value < 0 ? 0 : value > 1 ? 1 : value;
+}
+
+/* The maximum, or 0 when there is none. Of several the smallest counts. */
+static double
+maximum(struct run *r, const struct node *n, const struct engine_spam *s)
+{
+	struct source from;
+	struct str text;
+	double max = 0, value;
+
+	if (!s->max_header.n)
+		return s->max;
+	source_open(r, s->max_header, &from);
+	while (source_next(r, n, &from, &text))
+		if (read_number(text, &value) && value > 0 &&
+		    (!(max > 0) || value < max))
+			max = value;
+	regex_close(&from.re);
+	return max;
+}
+
+/*
+ * 0 to 1, or negative when the message was not tested. Of several fields the
+ * worst one counts: a sender who adds one of his own in front of the scanner
+ * wins nothing by it, wherever the scanner puts its own.
+ */
+static double
+ratio(struct run *r, const struct node *n, const struct engine_spam *s)
+{
+	double worst = -1, max = 1, one;
+	struct source from;
+	struct str text;
+
+	if (s->type == ENGINE_SPAM_OFF)
+		return -1;
+	if (s->type != ENGINE_SPAM_TEXT)
+		max = maximum(r, n, s);
+	if (!(max > 0))
+		return -1;
+	source_open(r, s->header, &from);
+	while (source_next(r, n, &from, &text))
+		if ((one = rate(s, text, max)) > worst)
+			worst = one;
+	regex_close(&from.re);
+	return worst;
 }
 
 static int
@@ -112,9 +171,11 @@ static int
 test_spam(struct run *r, const struct node *n)
 {
 	const struct engine_spam *s = &r->settings->spam;
-	double v = ratio(r, s);
+	double v = ratio(r, n, s);
 	int value;
 
+	if (run_work(r, n, 1))
+		return -1;
 	if (node_has(n, SLOT_PERCENT))
 		value = v < 0 ? 0 : (int)(v * 100 + 0.5);
 	else if (s->type == ENGINE_SPAM_TEXT)
@@ -128,9 +189,11 @@ static int
 test_virus(struct run *r, const struct node *n)
 {
 	const struct engine_spam *s = &r->settings->virus;
-	double v = ratio(r, s);
+	double v = ratio(r, n, s);
 	int value;
 
+	if (run_work(r, n, 1))
+		return -1;
 	if (s->type == ENGINE_SPAM_TEXT)
 		value = v < 0 ? 0 : (int)(v * 10 + 0.5);
 	else
