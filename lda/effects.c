@@ -7,6 +7,7 @@
 
 #include "lda/compose.h"
 #include "lda/log.h"
+#include "lda/metrics.h"
 #include "lda/place.h"
 #include "lda/plan_world.h"
 #include "lda/srs.h"
@@ -356,6 +357,7 @@ tell_problems(const struct running *run, const struct plan *plan)
 	for (size_t i = 0; i < plan->problem_count; i++) {
 		const struct plan_problem *p = &plan->problems[i];
 
+		metrics_add(METRIC_SIEVE_ERRORS, 1);
 		log_say(SET_LOG_WARNING, "%s: <%.*s>: sieve: %.*s",
 		    run->parcel->id, STR_ARG(p->target->address),
 		    STR_ARG(p->text));
