@@ -245,8 +245,18 @@ struct engine_result {
 	uint64_t work;		/* units of limits.h that were used */
 };
 
+enum engine_trust {
+	ENGINE_TRUSTED,		/* ours: one process for many messages */
+	ENGINE_DISTRUSTED,	/* a message may spoil it for the next, or worse:
+				 * in a cage, and for one message, only */
+};
+
 struct engine {
 	const char *name;
+	enum engine_trust trust;
+	/* Loads what it needs, while files may still be opened; again does no
+	 * harm. 0, or -1 with why; then run() says so and keeps. May be NULL. */
+	int (*load)(const char **why_r);
 	/*
 	 * Compiles and checks one script. 0 and the image (for a cache; only
 	 * ever read back by the same version) or -1 and errors.
@@ -264,6 +274,8 @@ struct engine {
 };
 
 extern const struct engine engine_native;
+/* The library libsieve (libsieve.c): a subset, and not to be trusted. */
+extern const struct engine engine_libsieve;
 
 void engine_errors_init(struct engine_errors *e);
 void engine_errors_release(struct engine_errors *e);

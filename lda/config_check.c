@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lda/privileges.h"
+#include "lda/scripts.h"
 #include "lda/template.h"
 #include "store/base/arena.h"
 #include "store/directory/directory.h"
@@ -144,6 +145,15 @@ look_scripts(struct check *k, const char *name, const struct setting_list *list)
 			look(k, name, list->v[i], EITHER, R_OK);
 }
 
+static void
+look_engine(struct check *k, const struct engine *engine)
+{
+	const char *why;
+
+	if (engine->load && engine->load(&why) < 0)
+		problem(k, "sieve_engine", engine->name, why);
+}
+
 /* What may differ from domain to domain. Where a section says nothing the
  * global settings have been looked at. */
 enum part { GLOBAL_PART, SECTION_PART };
@@ -166,6 +176,8 @@ check_part(struct check *k, const struct settings *s, enum part part)
 		look(k, "quota_template", s->quota_template, A_FILE, R_OK);
 	if (s->sieve_engine == SET_ENGINE_NONE)
 		return;
+	if (WANTED(sieve_engine))
+		look_engine(k, scripts_engine(s));
 	if (WANTED(sieve_global))
 		look(k, "sieve_global", s->sieve_global, A_DIRECTORY, X_OK);
 	if (WANTED(sieve_default))

@@ -80,10 +80,21 @@ work(const struct engine *engine, struct engine_job *job)
 	return sent;
 }
 
+/* While files may still be opened; run() says it when this failed. */
+static void
+load(const struct engine *engine)
+{
+	const char *why;
+
+	if (engine->load)
+		(void)engine->load(&why);
+}
+
 _Noreturn static void
 child_once(int fd, const struct filter_how *how, struct engine_job *job)
 {
 	strip(fd);
+	load(how->engine);
 	(void)charset_preload_for(job->message);
 	charset_seal();
 	if (how->sandbox && filter_confine(how->memory ?
@@ -101,6 +112,7 @@ child_warm(int fd, const struct filter_how *how)
 	uint8_t type;
 
 	strip(fd);
+	load(how->engine);
 	(void)charset_preload();
 	charset_seal();
 	/* CPU time is for all of its life: the master's clock watches each
@@ -411,9 +423,15 @@ filter_run(const struct filter_how *how, struct engine_job *job,
 	const struct engine_world *world = job->world;
 	int done;
 
+	/* Said when the configuration is read; here in case it was not. */
+	if (how->engine->trust == ENGINE_DISTRUSTED && !how->sandbox) {
+		filter_keep(r, "the engine runs only with sandbox = true");
+		return 0;
+	}
 	if (map_message(source, &job->message, v) < 0)
 		return -1;
 	done = how->life == FILTER_WARM && source->mem &&
+	    how->engine->trust == ENGINE_TRUSTED &&
 	    source->n <= FILTER_INLINE_MAX ?
 	    run_warm(how, job, world, r, v) : run_once(how, job, world, r, v);
 	unmap_message(source, job->message);

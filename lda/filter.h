@@ -11,7 +11,8 @@
  * script pays nothing. A process that delivers many messages keeps it warm:
  * one filter for one worker, replaced after a crash, an overrun or
  * FILTER_JOBS messages, so that what one message did to it does not last.
- * A message that is not in memory gets a filter of its own, which maps it.
+ * A message that is not in memory gets a filter of its own, which maps it, and
+ * so does each message for an engine that is not trusted (libsieve).
  */
 #ifndef LDA_FILTER_H
 #define LDA_FILTER_H

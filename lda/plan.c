@@ -401,7 +401,7 @@ run_scripts(struct planner *pl, const struct target *t,
     struct engine_result *r)
 {
 	struct filter_how how = {
-		.engine = &engine_native,
+		.engine = scripts_engine(s),
 		.sandbox = s->sandbox,
 		.timeout_ms = s->filter_timeout,
 		.cpu_ms = s->sieve_max_cpu_time,

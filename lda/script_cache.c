@@ -39,7 +39,8 @@ seeded(uint64_t seed, struct str s)
 }
 
 static void
-fill_head(struct head *h, const struct engine_settings *set,
+fill_head(struct head *h, const struct filter_how *how,
+    const struct engine_settings *set,
     const struct engine_script *script)
 {
 	memset(h, 0, sizeof(*h));
@@ -49,7 +50,8 @@ fill_head(struct head *h, const struct engine_settings *set,
 	h->text_sum2 = seeded(0x517cc1b727220a95u, script->text);
 	h->set_sum = seeded(script->location, set->extensions) ^
 	    seeded(set->max_actions, set->delimiter) ^
-	    seeded(set->max_redirects, STR(VBOX_VERSION));
+	    seeded(set->max_redirects, STR(VBOX_VERSION)) ^
+	    seeded(3, str_of(how->engine->name));
 }
 
 /* "DOMAIN/USER" and the file's name in it. */
@@ -145,7 +147,7 @@ script_cache_fetch(const struct filter_how *how,
 	file_close(&root);
 	if (dir < 0)
 		return;
-	fill_head(&head, set, script);
+	fill_head(&head, how, set, script);
 	buf_init(&image, CACHE_IMAGE_MAX);
 	if (load(dir, name, &head, a, &script->image) < 0 &&
 	    mode == SCRIPT_CACHE_FILL &&

@@ -214,3 +214,28 @@ scripts_include(const struct settings *s, const struct account *account,
 	    .location = location };
 	return r->name.p ? ENGINE_YES : ENGINE_BROKEN;
 }
+
+const struct engine *
+scripts_engine(const struct settings *s)
+{
+	return s->sieve_engine == SET_ENGINE_LIBSIEVE ? &engine_libsieve :
+	    &engine_native;
+}
+
+static void
+load_engine(const struct settings *s)
+{
+	const char *why;
+
+	/* One that cannot be loaded says so at each message. */
+	if (scripts_engine(s)->load)
+		(void)scripts_engine(s)->load(&why);
+}
+
+void
+scripts_engines_load(const struct config *c)
+{
+	load_engine(&c->global);
+	for (size_t i = 0; i < c->section_count; i++)
+		load_engine(&c->sections[i].settings);
+}

@@ -11,6 +11,7 @@
 #define LDA_SCRIPTS_H
 
 #include "filters/engine.h"
+#include "lda/config.h"
 #include "lda/settings.h"
 #include "store/base/arena.h"
 #include "store/base/verdict.h"
@@ -37,5 +38,11 @@ int scripts_load(const struct settings *s, const struct account *account,
 enum engine_answer scripts_include(const struct settings *s,
     const struct account *account, enum engine_location location,
     struct str name, struct arena *a, struct engine_script *r);
+
+/* The engine of sieve_engine; "none" loads no script, so any will do. */
+const struct engine *scripts_engine(const struct settings *s);
+/* Loads the libraries of every engine that is configured, for filters that
+ * are forked by a process which may open no file any more. */
+void scripts_engines_load(const struct config *c);
 
 #endif

@@ -349,7 +349,8 @@ run_script(struct run *r, const struct node *n,
 	if (load(r, n, script, f) == 0) {
 		r->frame = f;
 		r->loops = NULL;
-		x = run_block(r, f->program.nodes[0].block);
+		x = r->walk ? r->walk(r) :
+		    run_block(r, f->program.nodes[0].block);
 		r->loops = loops;
 		r->frame = f->below;
 	}
@@ -415,12 +416,20 @@ trace_plan(struct engine_result *result)
 int
 eval_run(const struct engine_job *job, struct engine_result *result)
 {
+	return eval_run_with(job, result, NULL);
+}
+
+int
+eval_run_with(const struct engine_job *job, struct engine_result *result,
+    enum run_answer (*walk)(struct run *r))
+{
 	static const struct engine_world no_world;
 	static const struct engine_settings no_settings;
 	struct run *r = mem_zalloc(1, sizeof(*r));
 	int x;
 
 	r->job = job;
+	r->walk = walk;
 	r->settings = job->settings ? job->settings : &no_settings;
 	r->world = job->world ? job->world : &no_world;
 	r->result = result;

@@ -106,10 +106,16 @@ struct run {
 	struct buf scratch;
 	struct buf scratch2;
 	unsigned trace_depth;
+	/* NULL, or who walks the frame's program in the interpreter's place */
+	enum run_answer (*walk)(struct run *r);
 };
 
 /* engine.run of the native engine. */
 int eval_run(const struct engine_job *job, struct engine_result *r);
+/* The same with another's walk: it decides which commands are run, everything
+ * around them (loading, the plan, its ends) stays. */
+int eval_run_with(const struct engine_job *job, struct engine_result *r,
+    enum run_answer (*walk)(struct run *r));
 
 /* --- for extensions --- */
 

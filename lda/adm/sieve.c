@@ -10,6 +10,7 @@
 #include "lda/adm/nouns.h"
 #include "lda/adm/sieve.h"
 #include "lda/json.h"
+#include "lda/scripts.h"
 #include "lda/sieve_set.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
@@ -19,12 +20,12 @@
 #define LINE_MAX_BYTES 4096
 
 static struct engine_settings
-settings_of(struct adm *a)
+settings_of(struct adm *a, const struct settings *s)
 {
 	struct engine_settings set = { .extensions = STR("default") };
 
 	/* A full arena: as if nothing was configured. */
-	(void)sieve_set(&a->config.global, &a->arena, &set);
+	(void)sieve_set(s, &a->arena, &set);
 	return set;
 }
 
@@ -89,9 +90,11 @@ print_json(struct adm *a, const char *file, const struct engine_errors *all)
 }
 
 enum sieve_judgement
-sieve_judge(struct adm *a, const char *file, struct str text)
+sieve_judge(struct adm *a, const struct settings *s, const char *file,
+    struct str text)
 {
-	struct engine_settings settings = settings_of(a);
+	const struct engine *engine = scripts_engine(s);
+	struct engine_settings settings = settings_of(a, s);
 	struct engine_script script = { .name = str_of(file), .text = text,
 	    .location = ENGINE_PERSONAL };
 	enum sieve_judgement r = SIEVE_SOUND;
@@ -100,7 +103,7 @@ sieve_judge(struct adm *a, const char *file, struct str text)
 
 	buf_init(&image, IMAGE_MAX);
 	engine_errors_init(&errors);
-	if (engine_native.compile(&settings, &script, &image, &errors) < 0 ||
+	if (engine->compile(&settings, &script, &image, &errors) < 0 ||
 	    errors.count > 0)
 		r = SIEVE_WRONG;
 	if (a->json)
@@ -122,7 +125,8 @@ check_one(struct adm *a, const char *file, struct verdict *v)
 
 	buf_init(&text, a->config.global.sieve_max_script_size);
 	r = sieve_read(file, &text, v);
-	if (r == 0 && sieve_judge(a, file, buf_str(&text)) == SIEVE_WRONG)
+	if (r == 0 && sieve_judge(a, &a->config.global, file,
+	    buf_str(&text)) == SIEVE_WRONG)
 		a->exit = EX_DATAERR;
 	buf_release(&text);
 	return r;
@@ -149,9 +153,9 @@ adm_sieve_extensions(struct adm *a, struct verdict *v)
 
 	if (adm_config(a, v) < 0)
 		return -1;
-	settings = settings_of(a);
+	settings = settings_of(a, &a->config.global);
 	buf_init(&names, EXTENSIONS_MAX);
-	engine_native.extensions(&settings, &names);
+	scripts_engine(&a->config.global)->extensions(&settings, &names);
 	if (a->json) {
 		(void)buf_addc(&a->out, '{');
 		json_member(&a->out, "extensions", buf_str(&names));

@@ -6,10 +6,10 @@
 
 /* A file, or standard input for "-". 0 or -1. */
 int sieve_read(const char *path, struct buf *text, struct verdict *v);
-/* Compiles it and says what is wrong with it: on standard error, or as JSON in
- * adm->out. */
+/* Compiles it with the engine and extensions of these settings and says what is
+ * wrong with it: on standard error, or as JSON in adm->out. */
 enum sieve_judgement { SIEVE_WRONG, SIEVE_SOUND };
-enum sieve_judgement sieve_judge(struct adm *a, const char *file,
-    struct str text);
+enum sieve_judgement sieve_judge(struct adm *a,
+    const struct settings *s, const char *file, struct str text);
 
 #endif

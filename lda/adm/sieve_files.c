@@ -241,6 +241,17 @@ store(const struct shelf *h, const char *file, struct str text,
 	return r;
 }
 
+/* Of the domain in USER@DOMAIN. */
+static const struct settings *
+settings_of(struct adm *a)
+{
+	struct str address = str_of(a->args[0]);
+	ptrdiff_t at = str_rchr(address, '@');
+
+	return config_domain(&a->config, at < 0 ? STR("") :
+	    str_sub(address, (size_t)at + 1, address.n));
+}
+
 int
 adm_sieve_put(struct adm *a, struct verdict *v)
 {
@@ -255,7 +266,7 @@ adm_sieve_put(struct adm *a, struct verdict *v)
 	buf_init(&text, a->config.global.sieve_max_script_size);
 	if (sieve_read(a->args[2], &text, v) < 0)
 		goto out;
-	switch (sieve_judge(a, a->args[2], buf_str(&text))) {
+	switch (sieve_judge(a, settings_of(a), a->args[2], buf_str(&text))) {
 	case SIEVE_WRONG:
 		a->exit = EX_DATAERR;
 		r = 0;

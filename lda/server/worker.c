@@ -18,6 +18,7 @@
 #include "lda/lookup.h"
 #include "lda/metrics.h"
 #include "lda/resolve.h"
+#include "lda/scripts.h"
 #include "lda/server/peers.h"
 #include "lda/server/sandbox.h"
 #include "lda/server/submitter.h"
@@ -244,6 +245,7 @@ warm_up(struct worker *w)
 	(void)state_preload(&v);
 	/* For the filters, which inherit them: Landlock hides iconv's tables. */
 	(void)charset_preload();
+	scripts_engines_load(&w->service->config);
 }
 
 static bool

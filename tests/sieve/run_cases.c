@@ -5,12 +5,21 @@
  *	run_cases [-v] [-n NAME] FILE...
  *	run_cases -d DIR FILE...	writes each compiled script, without its
  *				text, into DIR: seeds of fuzz_sieve_load
- *	run_cases		all files; speaks as cmocka does, for run-unit
+ *	run_cases -2 FILE...	what both engines say to the cases that libsieve
+ *				can be given; disagreements.libsieve has the
+ *				reasons where they differ
+ *	run_cases		all files, and all with -2; speaks as cmocka
+ *				does, for run-unit
  */
+#include <errno.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "filters/engine.h"
 #include "filters/message/charset.h"
@@ -54,6 +63,8 @@ static int verbose;
 static const char *only;
 static bool as_cmocka;
 static const char *dump;
+static bool both;		/* -2 */
+static unsigned cannot;		/* cases that libsieve refuses to begin with */
 static struct arena kept;
 
 static const char standard_message[] =
@@ -302,7 +313,7 @@ struct outcome {
 };
 
 static void
-run(struct str script_text, struct outcome *o)
+run_by(const struct engine *engine, struct str script_text, struct outcome *o)
 {
 	struct engine_script script = { .name = STR("case"),
 	    .text = script_text };
@@ -326,7 +337,7 @@ run(struct str script_text, struct outcome *o)
 	buf_init(&image, 64 * 1024 * 1024);
 	engine_errors_init(&o->errors);
 	engine_result_init(&o->result);
-	o->compiled = engine_native.compile(&setup.settings, &script, &image,
+	o->compiled = engine->compile(&setup.settings, &script, &image,
 	    &o->errors) == 0;
 	if (o->compiled && dump) {
 		static unsigned count;
@@ -342,9 +353,15 @@ run(struct str script_text, struct outcome *o)
 	}
 	if (o->compiled) {
 		script.image = buf_str(&image);
-		(void)engine_native.run(&job, &o->result);
+		(void)engine->run(&job, &o->result);
 	}
 	buf_release(&image);
+}
+
+static void
+run(struct str script_text, struct outcome *o)
+{
+	run_by(&engine_native, script_text, o);
 }
 
 static void
@@ -492,6 +509,130 @@ wanted(const struct outcome *o, struct str want, size_t *next)
 		ok = str_eq(buf_str(&b), want);
 	buf_release(&b);
 	return ok;
+}
+
+/* --- two engines --- */
+
+/* Seconds of CPU that libsieve gets for one case. */
+#define CASE_CPU 2
+#define DISAGREEMENTS "tests/sieve/disagreements.libsieve"
+
+/* The plan, and whether something went wrong. */
+static void
+describe_all(const struct outcome *o, struct buf *out)
+{
+	for (size_t i = 0; i < o->result.n_actions; i++) {
+		(void)buf_addz(out, i ? "; " : "");
+		describe(&o->result.actions[i], out);
+	}
+	if (o->result.errors.count)
+		(void)buf_addz(out, "; with an error");
+}
+
+/* Where it can neither hang nor take us along; what it says goes into out. */
+static void
+run_apart(struct str script, struct buf *out)
+{
+	struct rlimit cpu = { CASE_CPU, CASE_CPU };
+	struct rlimit none = { 0, 0 };
+	struct outcome o;
+	char block[4096];
+	ssize_t got;
+	int fds[2], status;
+	pid_t pid;
+
+	fflush(stdout);
+	if (pipe(fds) < 0 || (pid = fork()) < 0)
+		exit(2);
+	if (pid == 0) {
+		struct buf text;
+
+		(void)setrlimit(RLIMIT_CPU, &cpu);
+		(void)setrlimit(RLIMIT_CORE, &none);
+		buf_init(&text, MAX_TEXT);
+		run_by(&engine_libsieve, script, &o);
+		if (!o.compiled)
+			_exit(3);
+		describe_all(&o, &text);
+		_exit(write(fds[1], text.p, text.n) != (ssize_t)text.n);
+	}
+	close(fds[1]);
+	while ((got = read(fds[0], block, sizeof(block))) > 0)
+		(void)buf_add(out, block, (size_t)got);
+	close(fds[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		(void)buf_addf(out, "signal %d", WTERMSIG(status));
+	else if (WEXITSTATUS(status) == 3)
+		buf_reset(out);
+	else if (WEXITSTATUS(status))
+		(void)buf_addz(out, "no answer");
+}
+
+/* Is there a reason for "FILE: NAME"? */
+static bool
+excused(const char *path, const char *name)
+{
+	static char text[128 * 1024];
+	static size_t n;
+	char want[1024];
+	const char *base = strrchr(path, '/');
+
+	if (n == 0) {
+		FILE *in = fopen(DISAGREEMENTS, "r");
+
+		n = in ? fread(text, 1, sizeof(text) - 1, in) : 0;
+		if (in)
+			fclose(in);
+	}
+	snprintf(want, sizeof(want), "\n%s: %s => ", base ? base + 1 : path,
+	    name);
+	return n && strstr(text, want) != NULL;
+}
+
+static void
+compare(const struct file *f, unsigned line, const char *name,
+    struct str script)
+{
+	char title[1200];
+	struct outcome o;
+	struct buf ours, theirs;
+	bool same, reason;
+
+	buf_init(&ours, MAX_TEXT);
+	buf_init(&theirs, MAX_TEXT);
+	run_by(&engine_native, script, &o);
+	if (o.compiled) {
+		describe_all(&o, &ours);
+		run_apart(script, &theirs);
+	}
+	if (theirs.n == 0) {
+		cannot++;
+	} else {
+		same = str_eq(buf_str(&ours), buf_str(&theirs));
+		reason = excused(f->path, name);
+		snprintf(title, sizeof(title), "libsieve: %s", name);
+		if (same != reason)
+			passed++;
+		else
+			failed++;
+		if (as_cmocka && same != reason)
+			printf("[       OK ] %s\n", title);
+		else if (as_cmocka)
+			printf("[  FAILED  ] %s\n[  FAILED  ] %s\n", title,
+			    title);
+		if (verbose || same == reason)
+			printf("%s:%u: %s: %s\n    native   %.*s\n"
+			    "    libsieve %.*s\n", f->path, line,
+			    same == reason ? same ? "they agree; its reason "
+			    "may go" : "they disagree without a reason" :
+			    same ? "same" : "differs", name,
+			    STR_ARG(buf_str(&ours)), STR_ARG(buf_str(&theirs)));
+	}
+	outcome_release(&o);
+	buf_release(&ours);
+	buf_release(&theirs);
 }
 
 /* --- files --- */
@@ -734,6 +875,11 @@ line_case(struct file *f, struct str line)
 	(void)buf_addz(&script, "if ");
 	(void)buf_adds(&script, str_sub(line, 2, line.n));
 	(void)buf_addz(&script, " { discard; } else { keep; }\n");
+	if (both) {
+		compare(f, f->line, name, buf_str(&script));
+		buf_release(&script);
+		return;
+	}
 	run(buf_str(&script), &o);
 	if (kind == 'X')
 		ok = !o.compiled;
@@ -763,6 +909,14 @@ block_case(struct file *f, struct str line)
 	while (next_line(f, &line) && !str_eq(line, STR("--"))) {
 		(void)buf_adds(&script, line);
 		(void)buf_addc(&script, '\n');
+	}
+	if (both) {
+		while (next_line(f, &want) && !str_eq(want, STR(".")))
+			;
+		if (!only || strcmp(only, name) == 0)
+			compare(f, at, name, buf_str(&script));
+		buf_release(&script);
+		return;
 	}
 	run(buf_str(&script), &o);
 	while (next_line(f, &want) && !str_eq(want, STR("."))) {
@@ -826,6 +980,8 @@ main(int argc, char **argv)
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "-v") == 0)
 			verbose++;
+		else if (strcmp(argv[i], "-2") == 0)
+			both = true;
 		else if (strcmp(argv[i], "-n") == 0 && i + 1 < argc)
 			only = argv[++i];
 		else if (strcmp(argv[i], "-d") == 0 && i + 1 < argc)
@@ -845,12 +1001,18 @@ main(int argc, char **argv)
 		}
 		for (size_t k = 0; k < files.gl_pathc; k++)
 			run_file(files.gl_pathv[k]);
+		both = true;
+		for (size_t k = 0; k < files.gl_pathc; k++)
+			run_file(files.gl_pathv[k]);
 		globfree(&files);
 	}
 	for (; i < argc; i++)
 		run_file(argv[i]);
 	buf_release(&setup.message);
 	arena_release(&kept);
-	printf("sieve: %u passed, %u failed\n", passed, failed);
+	printf("sieve: %u passed, %u failed", passed, failed);
+	if (both)
+		printf(", %u that libsieve cannot be given", cannot);
+	printf("\n");
 	return failed > 0;
 }
