@@ -640,10 +640,14 @@ judge_domain(struct str s)
 	return NULL;
 }
 
-/* Takes the local part and the @ from the front of *s. */
+/* Takes the local part and the @ from the front of *s, with blanks around
+ * the @. Dots may stand anywhere: Japanese providers gave such addresses to
+ * their customers. make_spec() quotes them. */
 static const char *
 strict_local(struct str *s, struct buf *local)
 {
+	struct str rest;
+
 	if (s->n && s->p[0] == '"') {
 		size_t n = quoted_length(*s);
 
@@ -659,17 +663,16 @@ strict_local(struct str *s, struct buf *local)
 			n++;
 		if (n == 0)
 			return "local part is empty";
-		if (!is_dot_atom(str_sub(*s, 0, n)))
-			return "local part has a dot in the wrong place";
 		(void)buf_adds(local, str_sub(*s, 0, n));
 		*s = str_sub(*s, n, s->n);
 	}
 	if (s->n == 0)
 		return "address has no domain";
-	if (s->p[0] != '@')
+	rest = str_trim(*s);
+	if (rest.n == 0 || rest.p[0] != '@')
 		return is_space(s->p[0]) ? "address has a space in it" :
 		    "local part has a character that is not allowed";
-	*s = str_sub(*s, 1, s->n);
+	*s = str_trim(str_sub(rest, 1, rest.n));
 	return NULL;
 }
 

@@ -60,9 +60,7 @@ core_is_loop(const struct sieve_spec *spec)
 bool
 core_is_ihave(const struct sieve_spec *spec)
 {
-	/* true and false are known beforehand in the same way */
-	return spec->kind == SPEC_TEST && (named(spec, "ihave") ||
-	    named(spec, "true") || named(spec, "false"));
+	return spec->kind == SPEC_TEST && named(spec, "ihave");
 }
 
 /* --- commands --- */
@@ -109,22 +107,6 @@ test_false(struct run *r, const struct node *n)
 {
 	(void)r;
 	(void)n;
-	return 0;
-}
-
-static int
-check_true(struct check *c, struct check_node *n)
-{
-	(void)c;
-	check_set_code(n, SLOT_AUX, 1);
-	return 0;
-}
-
-static int
-check_false(struct check *c, struct check_node *n)
-{
-	(void)c;
-	check_set_code(n, SLOT_AUX, 0);
 	return 0;
 }
 
@@ -252,7 +234,12 @@ address_field(struct str name)
 	    "x-envelope-to", "x-envelope-from", "for-comment",
 	    "disposition-notification-to", "return-receipt-to",
 	    "original-recipient", "final-recipient", "abuse-reports-to",
-	    "x-complaints-to", "x-mailing-list", "approved" };
+	    "x-complaints-to", "x-mailing-list", "approved", "for-approval",
+	    "for-handling", "x-admin", "read-receipt-to",
+	    "x-confirm-reading-to", "return-receipt-requested",
+	    "registered-mail-reply-requested-by", "x-report-abuse-to",
+	    "x-beenthere", "x-original-from", "x-forwarded-to",
+	    "x-forwarded-for" };
 
 	for (unsigned i = 0; i < COUNT_OF(names); i++)
 		if (str_caseeq(str_of(names[i]), name))
@@ -349,10 +336,8 @@ static const struct sieve_spec specs[] = {
 	    .test = test_anyof },
 	{ .name = "exists", .kind = SPEC_TEST, .classes = ON_MIME,
 	    .params = { NAMES }, .check = check_header, .test = test_exists },
-	{ .name = "false", .kind = SPEC_TEST, .check = check_false,
-	    .test = test_false },
-	{ .name = "true", .kind = SPEC_TEST, .check = check_true,
-	    .test = test_true },
+	{ .name = "false", .kind = SPEC_TEST, .test = test_false },
+	{ .name = "true", .kind = SPEC_TEST, .test = test_true },
 	{ .name = "header", .kind = SPEC_TEST,
 	    .classes = HEADER_CLASSES | ON_MIME_PART,
 	    .params = { NAMES, KEYS }, .check = check_header,
