@@ -208,6 +208,7 @@ struct engine_action {
 					 * "Name: value\n" each, UTF-8 */
 	const struct str *to;		/* notify: addresses to send to */
 	size_t n_to;
+	size_t n_cc;			/* the last of them are copied only */
 	int importance;			/* notify: 1, 2 or 3 */
 	struct str fcc;			/* where the answer is filed */
 	struct str fcc_flags;

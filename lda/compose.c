@@ -321,7 +321,8 @@ compose_notify(const struct compose *c, const struct engine_action *a,
 	letter_id(out, c->now, c->hostname);
 	letter_date(out, c->now);
 	letter_address(out, "From", a->from, c->user);
-	letter_addresses(out, "To", a->to, a->n_to);
+	letter_addresses(out, "To", a->to, a->n_to - a->n_cc);
+	letter_addresses(out, "Cc", a->to + a->n_to - a->n_cc, a->n_cc);
 	letter_field(out, "Subject", a->subject);
 	add_owner(out, c->user);
 	if (a->importance == 1)

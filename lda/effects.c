@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "filters/message/address.h"
 #include "lda/compose.h"
 #include "lda/log.h"
 #include "lda/metrics.h"
@@ -74,13 +75,14 @@ fill_compose(const struct running *run, const struct plan_effect *e,
 }
 
 static int
-send_out(const struct settings *s, struct str message, const struct str *to,
-    size_t n, struct verdict *v)
+send_out(const struct settings *s, struct str sender, struct str message,
+    const struct str *to, size_t n, struct verdict *v)
 {
 	struct source src = { .mem = message.p, .fd = -1, .n = message.n };
 	struct submit_job job = {
 		.command = s->submit,
 		.timeout_ms = s->submit_timeout,
+		.sender = sender,
 		.to = to,
 		.to_count = n,
 		.message = &src,
@@ -184,8 +186,8 @@ vacation(const struct running *run, const struct plan_effect *e)
 	if (compose_vacation(&c, a, &message) < 0) {
 		log_say(SET_LOG_WARNING, "%s: vacation answer is too large",
 		    run->parcel->id);
-	} else if (send_out(e->settings, buf_str(&message), &a->address, 1,
-	    &v) < 0) {
+	} else if (send_out(e->settings, STR(""), buf_str(&message),
+	    &a->address, 1, &v) < 0) {
 		complain(run, "vacation answer not sent", &v);
 		(void)state_forget(state, &mark, 1, &v); /* the next one may */
 	} else if (a->flags & ENGINE_F_FCC) {
@@ -199,6 +201,23 @@ out:
 	state_close(&state);
 }
 
+/* RFC 5436 section 2.7: to the null sender nothing comes back; else :from,
+ * or the user. */
+static struct str
+notify_sender(const struct running *run, const struct plan_effect *e,
+    struct arena *arena)
+{
+	struct address from;
+	const char *why;
+
+	if (run->parcel->envelope->sender.n == 0)
+		return STR("");
+	if (e->action->from.n && address_parse(arena, e->action->from,
+	    ADDRESS_NAMED, &from, &why) == 0)
+		return from.spec;
+	return e->target->address;
+}
+
 static void
 notify(const struct running *run, const struct plan_effect *e)
 {
@@ -206,20 +225,24 @@ notify(const struct running *run, const struct plan_effect *e)
 	struct buf message, postmaster;
 	struct verdict v = VERDICT_INIT;
 	struct compose c;
+	struct arena arena;
 
+	arena_init(&arena, PLACE_ARENA);
 	buf_init(&message, COMPOSE_MAX);
 	buf_init(&postmaster, ADDRESS_MAX);
 	fill_compose(run, e, &c, &postmaster);
 	if (a->n_to == 0 || compose_notify(&c, a, &message) < 0)
 		log_say(SET_LOG_WARNING, "%s: notification cannot be made",
 		    run->parcel->id);
-	else if (send_out(e->settings, buf_str(&message), a->to, a->n_to, &v) < 0)
+	else if (send_out(e->settings, notify_sender(run, e, &arena),
+	    buf_str(&message), a->to, a->n_to, &v) < 0)
 		complain(run, "notification not sent", &v);
 	else if ((a->flags & ENGINE_F_FCC) &&
 	    file_copy(run, e, buf_str(&message), &v) < 0)
 		complain(run, "notification not filed", &v);
 	buf_release(&message);
 	buf_release(&postmaster);
+	arena_release(&arena);
 }
 
 static void
@@ -253,7 +276,8 @@ reject_by_mail(const struct running *run, const struct plan_effect *e)
 	if (compose_reject(&c, &r, &message) < 0)
 		log_say(SET_LOG_WARNING, "%s: refusal cannot be made",
 		    run->parcel->id);
-	else if (send_out(e->settings, buf_str(&message), &r.to, 1, &v) < 0)
+	else if (send_out(e->settings, STR(""), buf_str(&message), &r.to,
+	    1, &v) < 0)
 		complain(run, "refusal not sent", &v);
 	buf_release(&message);
 	buf_release(&postmaster);
@@ -314,11 +338,17 @@ out:
 	arena_release(&arena);
 }
 
-/* One mail a day says it to the user, at most. */
+/*
+ * One mail a day says it to the user, at most, and only when it happens a
+ * second time: what is wrong with one odd letter is in the log, a script that
+ * fails on each is worth a letter.
+ */
 static void
 notice(const struct running *run, const struct plan *plan,
     const struct plan_problem *first)
 {
+	struct state_mark once = { STATE_NOTICE, STR("sieve-once"),
+	    NOTICE_SECONDS };
 	struct state_mark m = { STATE_NOTICE, STR("sieve"), NOTICE_SECONDS };
 	struct plan_effect e = { .target = first->target,
 	    .settings = first->settings };
@@ -331,7 +361,8 @@ notice(const struct running *run, const struct plan *plan,
 	buf_init(&message, COMPOSE_MAX);
 	buf_init(&postmaster, ADDRESS_MAX);
 	engine_errors_init(&errors);
-	if (state_claim(state, &m, STATE_NO_SYNC, &v) != STATE_NO)
+	if (state_claim(state, &once, STATE_NO_SYNC, &v) != STATE_YES ||
+	    state_claim(state, &m, STATE_NO_SYNC, &v) != STATE_NO)
 		goto out;
 	for (size_t i = 0; i < plan->problem_count; i++)
 		if (plan->problems[i].target == first->target)

@@ -195,6 +195,7 @@ put_action(const struct engine_action *a, struct buf *out)
 	frame_put_number(out, a->n_to);
 	for (size_t i = 0; i < a->n_to; i++)
 		frame_put_str(out, a->to[i]);
+	frame_put_number(out, a->n_cc);
 }
 
 void
@@ -270,6 +271,8 @@ get_action(struct str *in, struct arena *a, size_t editions,
 			return -1;
 	act->to = to;
 	act->n_to = n;
+	if (frame_get_count(in, n, &act->n_cc) < 0)
+		return -1;
 	return 0;
 }
 

@@ -53,6 +53,9 @@ check(struct check *c, struct check_node *n)
 	    mailto_parse(&c->arena, a->text, &m, &why))
 		return check_error_arg(c, a, "notify \"%.*s\": %s",
 		    CHECK_NAME(a->text), why);
+	if (check_constant(c, a) && m.n_to == 0)
+		(void)check_warn_arg(c, a, "notify \"%.*s\": nobody is to be "
+		    "notified", CHECK_NAME(a->text));
 	a = n->value[SLOT_IMPORTANCE];
 	if (a && check_constant(c, a) && !importance_ok(a->text))
 		return check_error_arg(c, a, ":importance is \"1\", \"2\" or "
@@ -144,8 +147,13 @@ command(struct run *r, const struct node *n)
 		run_trace(r, n, "sent automatically: no notification");
 		return 0;
 	}
+	if (m.n_to == 0) {
+		run_trace(r, n, "nobody is to be notified");
+		return 0;
+	}
 	a.to = m.to;
 	a.n_to = m.n_to;
+	a.n_cc = m.n_cc;
 	a.headers = m.headers;
 	a.subject = m.subject.p ? m.subject :
 	    message.n ? message : default_subject(r);

@@ -59,14 +59,56 @@ out:
 	return r;
 }
 
+enum role {
+	TO,
+	CC,
+};
+
+/* Whoever stands there already gets one copy, and is of "to" if he ever was
+ * called that. */
 static int
-add_addresses(struct arena *a, struct str list, struct mailto *m,
-    const char **why_r)
+add_address(struct arena *a, struct str text, enum role role,
+    struct mailto *m, const char **why_r)
+{
+	size_t n_to = m->n_to - m->n_cc, i;
+	struct address address;
+
+	if (address_parse(a, text, ADDRESS_NAMED, &address, why_r))
+		return -1;
+	for (i = 0; i < m->n_to; i++)
+		if (str_caseeq(m->to[i], address.spec))
+			break;
+	if (i < n_to || (i < m->n_to && role == CC))
+		return 0;
+	if (i == m->n_to) {
+		if (m->n_to == LIMIT_NOTIFY_TO) {
+			*why_r = "more recipients than a notification may "
+			    "have";
+			return -1;
+		}
+		m->n_to++;
+		m->n_cc++;
+	}
+	if (role == TO) {
+		/* in front of those of "cc" */
+		for (; i > n_to; i--)
+			m->to[i] = m->to[i - 1];
+		m->n_cc--;
+	}
+	m->to[i] = address.spec;
+	return 0;
+}
+
+/* RFC 6068 divides addresses by commas and has those inside of one as %2C;
+ * RFC 2368 had %2C between them, too. A comma in quotes divides nothing. */
+static int
+add_addresses(struct arena *a, struct str list, enum role role,
+    struct mailto *m, const char **why_r)
 {
 	struct str rest = list, part;
 
 	while (rest.p && str_split(&rest, ',', &part)) {
-		struct address address;
+		struct address_list several;
 		struct str text;
 
 		if (decode(a, part, &text, why_r))
@@ -74,14 +116,16 @@ add_addresses(struct arena *a, struct str list, struct mailto *m,
 		text = str_trim(text);
 		if (text.n == 0)
 			continue;
-		if (m->n_to == LIMIT_NOTIFY_TO) {
-			*why_r = "more recipients than a notification may "
-			    "have";
-			return -1;
+		if (str_chr(text, ',') < 0) {
+			if (add_address(a, text, role, m, why_r))
+				return -1;
+			continue;
 		}
-		if (address_parse(a, text, ADDRESS_NAMED, &address, why_r))
-			return -1;
-		m->to[m->n_to++] = address.spec;
+		address_list(a, text, &several);
+		for (size_t i = 0; i < several.n; i++)
+			if (add_address(a, several.list[i].raw, role, m,
+			    why_r))
+				return -1;
 	}
 	return 0;
 }
@@ -117,8 +161,10 @@ add_field(struct arena *a, struct str field, struct mailto *m,
 	if (decode(a, str_sub(field, 0, (size_t)eq), &name, why_r))
 		return -1;
 	value = str_sub(field, (size_t)eq + 1, field.n);
-	if (str_caseeq(name, STR("to")) || str_caseeq(name, STR("cc")))
-		return add_addresses(a, value, m, why_r);
+	if (str_caseeq(name, STR("to")))
+		return add_addresses(a, value, TO, m, why_r);
+	if (str_caseeq(name, STR("cc")))
+		return add_addresses(a, value, CC, m, why_r);
 	if (decode(a, value, &value, why_r))
 		return -1;
 	if (!header_name_valid(name)) {
@@ -169,17 +215,13 @@ mailto_parse(struct arena *a, struct str uri, struct mailto *m_r,
 		rest = str_sub(rest, 0, (size_t)mark);
 	}
 	buf_init(&headers, LIMIT_URI_SIZE * 2);
-	if (add_addresses(a, rest, &m, why_r))
+	if (add_addresses(a, rest, TO, &m, why_r))
 		goto out;
 	if (fields.n)
 		while (str_split(&fields, '&', &field))
 			if (field.n &&
 			    add_field(a, field, &m, &headers, why_r))
 				goto out;
-	if (m.n_to == 0) {
-		*why_r = "no recipient";
-		goto out;
-	}
 	m.headers = arena_copy(a, buf_str(&headers));
 	*m_r = m;
 	r = 0;

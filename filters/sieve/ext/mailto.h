@@ -7,8 +7,11 @@
 #include "store/base/str.h"
 
 struct mailto {
-	struct str to[LIMIT_NOTIFY_TO];	/* addr-specs, "to" and "cc" */
+	struct str to[LIMIT_NOTIFY_TO];	/* addr-specs, none twice: those of
+					 * "to", then those of "cc"; may be
+					 * none at all */
 	size_t n_to;
+	size_t n_cc;		/* so many of them are of "cc" */
 	struct str subject;	/* p NULL: none */
 	struct str body;
 	struct str headers;	/* the others that are harmless */
