@@ -92,6 +92,9 @@ match_check(struct check *c, struct check_node *n)
 			    "compares whole values only",
 			    CHECK_NAME(a->text));
 	}
+	if (type == MATCH_LIST && a)
+		return check_error_arg(c, a, ":list compares as the list "
+		    "wants it, not by a comparator");
 	a = n->value[SLOT_RELATION];
 	if (a && match_relation(a->text) == RELATION_NONE)
 		return check_error_arg(c, a, "\"%.*s\" is none of gt, ge, lt, "

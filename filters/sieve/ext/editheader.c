@@ -53,6 +53,11 @@ check_name(struct check *c, const struct check_node *n)
 static int
 check_add(struct check *c, struct check_node *n)
 {
+	const struct syntax_arg *a = n->value[SLOT_STRING2];
+
+	if (check_constant(c, a) && str_chr(a->text, '\0') >= 0)
+		return check_error_arg(c, a, "a NUL in the value of a header "
+		    "field");
 	return check_name(c, n);
 }
 
@@ -63,11 +68,10 @@ check_delete(struct check *c, struct check_node *n)
 
 	if (check_has(n, SLOT_LAST) && !check_has(n, SLOT_INDEX))
 		return check_error(c, n, ":last wants :index");
-	if (!check_has(n, SLOT_KEYS) && (check_has(n, SLOT_MATCH) ||
-	    check_has(n, SLOT_COMPARATOR)))
-		return check_error(c, n, "a match type or comparator wants "
-		    "patterns for the value");
-	if (check_has(n, SLOT_MATCH) && n->code[SLOT_MATCH] == MATCH_COUNT)
+	/* section 5: without patterns for the value, comparator and match
+	 * type are passed over */
+	if (check_has(n, SLOT_KEYS) && check_has(n, SLOT_MATCH) &&
+	    n->code[SLOT_MATCH] == MATCH_COUNT)
 		return check_error(c, n, "'deleteheader' knows no :count");
 	if (check_constant(c, a) && (str_caseeq(a->text, STR("Received")) ||
 	    str_caseeq(a->text, STR("Auto-Submitted"))))
@@ -89,6 +93,9 @@ command_add(struct run *r, const struct node *n)
 	if (!header_name_valid(name))
 		return run_error(r, n, "\"%s\" is no name of a header field",
 		    run_show(name));
+	if (str_chr(value, '\0') >= 0)
+		return run_error(r, n, "a NUL in the value of header field "
+		    "\"%s\"", run_show(name));
 	run_trace(r, n, "addheader \"%s: %s\"", run_show(name),
 	    run_show(value));
 	if (unaddable(r, name)) {

@@ -38,7 +38,7 @@ static enum sequence
 sequence(struct str s, struct buf *out, size_t *used_r)
 {
 	bool hex = str_casestarts(s, STR("${hex:"));
-	size_t max = hex ? 2 : 8, i, was = out->n;
+	size_t i, was = out->n;
 	bool range = false;
 
 	if (!hex && !str_casestarts(s, STR("${unicode:")))
@@ -48,12 +48,15 @@ sequence(struct str s, struct buf *out, size_t *used_r)
 		uint32_t value = 0;
 		size_t n = 0;
 
-		while (i < s.n && hex_digit(s.p[i]) >= 0 && n <= max) {
-			value = value * 16 + (uint32_t)hex_digit(s.p[i++]);
+		/* unicode-hex is of any length, hex-pair of two at most */
+		while (i < s.n && hex_digit(s.p[i]) >= 0) {
+			if (value <= 0x10ffff)
+				value = value * 16 +
+				    (uint32_t)hex_digit(s.p[i]);
+			i++;
 			n++;
 		}
-		/* unicode-hex may have leading zeros; 1 to 2 digits in hex */
-		if (n == 0 || n > max)
+		if (n == 0 || (hex && n > 2))
 			goto none;
 		if (hex) {
 			(void)buf_addc(out, (char)value);	/* fits: see below */

@@ -5,6 +5,7 @@
 #include "filters/sieve/actions.h"
 #include "filters/sieve/ext/flags.h"
 #include "filters/sieve/ext/list.h"
+#include "filters/sieve/ext/mailbox.h"
 
 int
 fcc_check(struct check *c, struct check_node *n)
@@ -18,9 +19,7 @@ fcc_check(struct check *c, struct check_node *n)
 	    check_has(n, SLOT_SPECIALUSE) || check_has(n, SLOT_MAILBOXID)))
 		return check_error(c, n, ":create, :flags, :specialuse and "
 		    ":mailboxid of '%s' want :fcc", n->spec->name);
-	if (check_has(n, SLOT_SPECIALUSE) && check_has(n, SLOT_MAILBOXID))
-		return check_error(c, n, ":specialuse stands with :mailboxid");
-	return 0;
+	return mailbox_check_place(c, n);
 }
 
 int
@@ -32,8 +31,7 @@ fcc_run(struct run *r, const struct node *n, struct engine_action *a)
 	if (!node_has(n, SLOT_FCC))
 		return 0;
 	if (run_string(r, n, SLOT_FCC, &a->fcc) ||
-	    run_string_opt(r, n, SLOT_SPECIALUSE, &a->fcc_special_use) ||
-	    run_string_opt(r, n, SLOT_MAILBOXID, &a->fcc_mailbox_id))
+	    mailbox_place(r, n, &a->fcc_special_use, &a->fcc_mailbox_id))
 		return -1;
 	if (!plan_mailbox_ok(a->fcc, &why))
 		return run_error(r, n, ":fcc: %s", why);

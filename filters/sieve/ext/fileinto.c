@@ -3,6 +3,7 @@
 #include "filters/sieve/actions.h"
 #include "filters/sieve/check.h"
 #include "filters/sieve/ext/list.h"
+#include "filters/sieve/ext/mailbox.h"
 
 static int
 check(struct check *c, struct check_node *n)
@@ -12,9 +13,7 @@ check(struct check *c, struct check_node *n)
 
 	if (check_constant(c, a) && !plan_mailbox_ok(a->text, &why))
 		return check_error_arg(c, a, "%s", why);
-	if (check_has(n, SLOT_SPECIALUSE) && check_has(n, SLOT_MAILBOXID))
-		return check_error(c, n, ":specialuse stands with :mailboxid");
-	return 0;
+	return mailbox_check_place(c, n);
 }
 
 static int
@@ -32,8 +31,7 @@ command(struct run *r, const struct node *n)
 		a.flags |= ENGINE_F_COPY;
 	if (node_has(n, SLOT_CREATE))
 		a.flags |= ENGINE_F_CREATE;
-	if (run_string_opt(r, n, SLOT_SPECIALUSE, &a.special_use) ||
-	    run_string_opt(r, n, SLOT_MAILBOXID, &a.mailbox_id))
+	if (mailbox_place(r, n, &a.special_use, &a.mailbox_id))
 		return -1;
 	if (plan_flags(r, n, &a))
 		return -1;

@@ -1,5 +1,7 @@
 /* mailbox, mboxmetadata, servermetadata (RFC 5490), special-use (RFC 8579),
  * mailboxid (RFC 9042): questions about mailboxes, and where fileinto goes. */
+#include "filters/sieve/ext/mailbox.h"
+
 #include "filters/sieve/actions.h"
 #include "filters/sieve/check.h"
 #include "filters/sieve/ext/list.h"
@@ -192,6 +194,32 @@ use_ok(struct str s)
 		if (!ascii_isalnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_')
 			return false;
 	return true;
+}
+
+int
+mailbox_check_place(struct check *c, const struct check_node *n)
+{
+	const struct syntax_arg *a = n->value[SLOT_SPECIALUSE];
+
+	if (a && check_has(n, SLOT_MAILBOXID))
+		return check_error(c, n, ":specialuse stands with :mailboxid");
+	if (a && check_constant(c, a) && !use_ok(a->text))
+		return check_error_arg(c, a, "\"%.*s\" is no special use such "
+		    "as \"\\Junk\"", CHECK_NAME(a->text));
+	return 0;
+}
+
+int
+mailbox_place(struct run *r, const struct node *n, struct str *use_r,
+    struct str *id_r)
+{
+	if (run_string_opt(r, n, SLOT_SPECIALUSE, use_r) ||
+	    run_string_opt(r, n, SLOT_MAILBOXID, id_r))
+		return -1;
+	if (use_r->p && !use_ok(*use_r))
+		return run_error(r, n, "\"%s\" is no special use such as "
+		    "\"\\Junk\"", run_show(*use_r));
+	return 0;
 }
 
 static int

@@ -111,7 +111,6 @@ from_robot(struct run *r)
 struct own {
 	struct address *list;
 	size_t n;
-	size_t trusted;		/* of them the account's, not the script's */
 };
 
 static void
@@ -147,7 +146,6 @@ own_addresses(struct run *r, const struct node *n, struct own *own)
 	own_add(r, own, e->orig_to, true);
 	for (size_t i = 0; i < r->job->n_addresses; i++)
 		own_add(r, own, r->job->addresses[i], true);
-	own->trusted = own->n;
 	for (uint32_t i = 0; i < n_list; i++)
 		own_add(r, own, list[i], false);
 	return 0;
@@ -352,7 +350,7 @@ command(struct run *r, const struct node *n)
 		return 0;
 	}
 	a.address = sender.spec;
-	if (!given.p && me < own.list + own.trusted)
+	if (!given.p)
 		a.from = me->spec;
 	(void)thread_ids(r, &a);
 	return plan_add(r, n, &a);
