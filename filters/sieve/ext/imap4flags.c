@@ -4,6 +4,7 @@
 #include "filters/sieve/check.h"
 #include "filters/sieve/ext/flags.h"
 #include "filters/sieve/ext/list.h"
+#include "filters/sieve/ext/variables.h"
 #include "filters/sieve/limits.h"
 #include "filters/sieve/match.h"
 
@@ -301,6 +302,9 @@ check_names(struct check *c, const struct check_node *n, enum slot slot)
 		if (check_constant(c, i) && !vars_name_ok(name))
 			return check_error_arg(c, i, "\"%.*s\" is no name for "
 			    "a variable", CHECK_NAME(i->text));
+		if (slot == SLOT_STRING && name.n == i->text.n &&
+		    variables_known(c, i, name, VARIABLES_SET))
+			return -1;
 	}
 	return 0;
 }
