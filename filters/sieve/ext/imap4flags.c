@@ -201,18 +201,21 @@ command_removeflag(struct run *r, const struct node *n)
 
 /* --- hasflag --- */
 
+/* A variable may come from "set", so each flag is looked at once only. */
 static int
 match_line(struct match *m, struct str line)
 {
-	struct str f;
+	struct str rest, f;
+	struct buf once;
+	int x = 0;
 
-	while (next_flag(&line, &f)) {
-		int x = match_value(m, f);
-
-		if (x)
-			return x;
-	}
-	return 0;
+	buf_init(&once, line.n);
+	(void)line_add(&once, line);	/* never longer than the line */
+	rest = buf_str(&once);
+	while (!x && next_flag(&rest, &f))
+		x = match_value(m, f);
+	buf_release(&once);
+	return x;
 }
 
 /* Keys are flags, divided like the rest; a count is a number. */
