@@ -84,7 +84,7 @@ DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
 	libsieve2-dev libsqlite3-dev libssl-dev libunistring-dev \
 	linux-libc-dev zlib1g-dev
 TEST_PKGS := clang openssl dovecot-core dovecot-imapd dovecot-lmtpd \
-	dovecot-managesieved dovecot-pgsql dovecot-sieve dovecot-sqlite libclang-rt-14-dev libcmocka-dev \
+	dovecot-managesieved dovecot-pgsql dovecot-sieve dovecot-sqlite gnupg libclang-rt-14-dev libcmocka-dev \
 	liblockfile-bin llvm m4 mandoc mutt perl postgresql procmail procps python3 \
 	python3-prometheus-client python3-pytest sqlite3 strace util-linux \
 	btrfs-progs e2fsprogs eatmydata maildrop xfsprogs
@@ -130,9 +130,10 @@ $(eval $(call archive,$(LIB_LDA),$(LDA_SRC)))
 
 # What each layer needs from outside.
 STORE_LIBS := $(STATIC) -llockfile $(DYNAMIC)
-# PCRE2 is linked in: it must not cost programs that use no filter an exec's
-# share of one more shared object.
-FILTERS_LIBS := $(STATIC) -lpcre2-8 $(DYNAMIC) -lmagic -lz
+# PCRE2 and zlib are linked in: they must not cost programs that use no filter
+# an exec's share of one more shared object. libmagic is loaded when a policy or
+# a script wants types (filters/attachment.c).
+FILTERS_LIBS := $(STATIC) -lpcre2-8 -lz $(DYNAMIC)
 LDA_LIBS := $(STATIC) -lconfuse $(DYNAMIC) -lssl -lcrypto -lseccomp -lcrypt
 
 -include Makefile.local

@@ -33,9 +33,12 @@
 /* Bytes that all members of a message may unpack to: inflating does about
  * 300 MB/s, so this is a tenth of a second. */
 #define ATTACHMENT_UNPACKED_MAX (32u * 1024u * 1024u)
-/* Unpacked bytes of a member that libmagic is shown; nearly all types are
- * known from the first 4 KB. */
-#define ATTACHMENT_TYPED_BYTES (64u * 1024u)
+/* Bytes that libmagic is shown, of a leaf and of a member; nearly all types are
+ * known from the first 4 KB. Of a text fewer: there each byte costs. */
+#define ATTACHMENT_TYPED_BYTES (16u * 1024u)
+#define ATTACHMENT_TYPED_TEXT 2048u
+/* Times that libmagic is asked for one message: half a second at worst. */
+#define ATTACHMENT_ASKED_MAX 1000u
 /* Size told by an archive against its packed size: deflate cannot do better
  * than 1032, text does 10, a table of zeros 100. Asked from 1 MB up. */
 #define ATTACHMENT_RATIO_MAX 200u
@@ -79,7 +82,10 @@ struct attachment_typer {
 	void *magic;			/* a magic_t */
 };
 
-/* Loads a compiled database. 0, or -1 with V_CONFIG. */
+/* Loads libmagic itself, for a process that will not be able to. The others do
+ * it, too. 0, or -1 with V_CONFIG. */
+int attachment_preload(struct verdict *v);
+/* Loads a compiled database; NULL: libmagic's own. 0, or -1 with V_CONFIG. */
 int attachment_typer_open(struct attachment_typer *t, const char *database,
     struct verdict *v);
 /* The same from memory that outlives the typer. */
