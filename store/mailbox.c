@@ -74,9 +74,9 @@ mailbox_size(const struct mailbox *mb)
 }
 
 int
-mailbox_descriptor(const struct mailbox *mb)
+mailbox_directory(const struct mailbox *mb)
 {
-	return mb->ops->descriptor(mb);
+	return mb->ops->directory ? mb->ops->directory(mb) : -1;
 }
 
 uint64_t

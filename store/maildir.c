@@ -302,8 +302,7 @@ maildir_open(struct mailbox *mb, struct verdict *v)
 	free(m->piece);
 	m->piece = NULL;
 	/* An alias may have hundreds of copies open. */
-	if (!mb->spec->keep_dir)
-		file_close(&m->dirfd);
+	file_close(&m->dirfd);
 	if (!m->tmp_name[0])
 		file_close(&m->tmp);
 	return 0;
@@ -398,7 +397,7 @@ maildir_exists(const struct mailbox_spec *spec, struct verdict *v)
 }
 
 static int
-maildir_descriptor(const struct mailbox *mb)
+maildir_directory(const struct mailbox *mb)
 {
 	const struct maildir *m = (const struct maildir *)(const void *)mb;
 
@@ -406,7 +405,7 @@ maildir_descriptor(const struct mailbox *mb)
 }
 
 const struct mailbox_ops maildir_ops = {
-	.descriptor = maildir_descriptor,
+	.directory = maildir_directory,
 	.open = maildir_open,
 	.settle = maildir_settle,
 	.publish = maildir_publish,

@@ -5,6 +5,9 @@
 -- (catch_all, forward, targets) have commas between their addresses. NULL and
 -- '' mean "as the configuration says"; a quota of 0 means none. `until` is in
 -- seconds since 1970; when it has passed the state is active again.
+-- `content` is a policy for attachments (vbox.conf(5), content_rules): rules with
+-- semicolons between them, or none; a database that was made before there was
+-- one gets the column from vboxadm.
 
 CREATE TABLE vbox_schema (
 	version INTEGER NOT NULL
@@ -43,6 +46,7 @@ CREATE TABLE accounts (
 	quota_messages INTEGER CHECK (quota_messages >= 0),
 	forward TEXT,
 	keep INTEGER NOT NULL DEFAULT 1 CHECK (keep IN (0, 1)),
+	content TEXT,
 	PRIMARY KEY (domain, local)
 ) WITHOUT ROWID;
 

@@ -201,6 +201,8 @@ user_setting(struct str name, struct str value, struct arena *a,
 		return taken(directory_list_parse(value, a, &r->forwards));
 	if (str_eq(name, STR("keep")))
 		return taken(keep_value(value, &r->keep));
+	if (str_eq(name, STR("content")))
+		return taken(decode(value, a, &r->content));
 	return state_setting(name, value, a, &r->state);
 }
 
@@ -457,6 +459,7 @@ print_user(const struct account *r, struct buf *out)
 	print_list(out, "forward", r->forwards);
 	if (r->keep == FORWARD_DROP)
 		(void)buf_addz(out, " keep=no");
+	print_text(out, "content", r->content);
 	print_state(out, &r->state);
 }
 

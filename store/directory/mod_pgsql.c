@@ -365,4 +365,8 @@ const struct sql_driver vbox_sql_driver = {
 	.close = pgsql_close_db,
 	.begin = "BEGIN",
 	.schema = pgsql_schema,
+	/* Those that we may use; a role without the new one goes on. */
+	.columns = "SELECT column_name FROM information_schema.columns "
+	    "WHERE table_name = 'accounts' "
+	    "AND table_schema = ANY (current_schemas(false))",
 };

@@ -264,4 +264,5 @@ const struct sql_driver vbox_sql_driver = {
 	.close = sqlite_close_db,
 	.begin = "BEGIN IMMEDIATE",
 	.schema = sqlite_schema,
+	.columns = "SELECT name FROM pragma_table_info('accounts')",
 };

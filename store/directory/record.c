@@ -216,6 +216,7 @@ account_pack(const struct account *from, void *room, struct account *to_r)
 	to.host = pack_str(&k, from->host);
 	to.state.reason = pack_str(&k, from->state.reason);
 	to.password = pack_str(&k, from->password);
+	to.content = pack_str(&k, from->content);
 	to.forwards = pack_list(&k, array, from->forwards);
 	if (room != NULL)
 		*to_r = to;

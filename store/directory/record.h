@@ -55,6 +55,8 @@ struct account {
 	uint64_t quota_messages;
 	struct directory_list forwards;
 	enum forward_keep keep;		/* means something with forwards */
+	struct str content;		/* policy for attachments: rules, or
+					 * "none"; "": the configuration's */
 	struct str password;		/* only with DIRECTORY_WANT_PASSWORD */
 };
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
 #include "store/base/num.h"
@@ -18,12 +19,19 @@
 #include "store/directory/sql_queries.h"
 #include "store/directory/sql_row.h"
 
+/* How long a database without the newest columns is believed to be so. */
+#define LOOK_AGAIN_MS 30000
+/* A statement that fails sooner failed for what it says. */
+#define QUICK_MS 500
+
 struct sql_directory {
 	const struct sql_driver *driver;
 	void *db;
 	struct sql_queries queries;
 	struct sql_columns columns[SQL_QUESTIONS];
 	bool schema_checked;
+	int64_t before_until_ms;	/* lacks the newest columns, by then
+					 * vboxadm may have added them */
 };
 
 /* A question under way. */
@@ -63,6 +71,64 @@ take_version(const struct sql_row *row, void *arg, struct verdict *v)
 	    "directory: schema version %llu, this program wants %d "
 	    "(vboxadm upgrade)", (unsigned long long)version,
 	    SQL_SCHEMA_VERSION);
+}
+
+static int
+take_column(const struct sql_row *row, void *arg, struct verdict *v)
+{
+	(void)v;
+	if (row->count > 0 && str_eq(row->values[0], STR("content")))
+		*(bool *)arg = true;
+	return 0;
+}
+
+/* A question failed: because the database was made before a column came, and
+ * is not upgraded yet? Not asked when it took long to fail. */
+static bool
+lacks_columns(struct sql_directory *s, int64_t asked_ms)
+{
+	struct sql_statement st = {
+		.slot = SQL_ONCE, .text = s->driver->columns,
+	};
+	struct verdict ignored = VERDICT_INIT;
+	bool there = false;
+
+	return clock_mono_ms() - asked_ms < QUICK_MS &&
+	    s->driver->query(s->db, &st, take_column, &there, &ignored) == 0 &&
+	    !there;
+}
+
+/* Such a database is asked as before: its users have no policy of their own. */
+static int
+ask_before(struct sql_directory *s, struct sql_statement *st,
+    struct asking *asking, struct verdict *v)
+{
+	st->slot = SQL_QUESTIONS;
+	st->text = s->queries.user_before.text;
+	asking->rows = 0;
+	return s->driver->query(s->db, st, take_row, asking, v);
+}
+
+static int
+run_question(struct sql_directory *s, struct sql_statement *st,
+    struct asking *asking, struct verdict *v)
+{
+	int64_t now = clock_mono_ms();
+	struct verdict first = VERDICT_INIT;
+
+	if (asking->question != SQL_QUESTION_USER ||
+	    !s->queries.user_before.text)
+		return s->driver->query(s->db, st, take_row, asking, v);
+	if (now < s->before_until_ms)
+		return ask_before(s, st, asking, v);
+	if (s->driver->query(s->db, st, take_row, asking, &first) == 0)
+		return 0;
+	if (asking->rows == 0 && lacks_columns(s, now)) {
+		s->before_until_ms = now + LOOK_AGAIN_MS;
+		return ask_before(s, st, asking, v);
+	}
+	*v = first;
+	return -1;
 }
 
 /* A site with its own three queries has its own schema. */
@@ -115,8 +181,7 @@ ask(struct sql_directory *s, enum sql_question q, struct str local,
 	for (size_t i = 0; i < query->count; i++)
 		params[i] = query->params[i] == SQL_PARAM_LOCAL ? local :
 		    query->params[i] == SQL_PARAM_DOMAIN ? domain : address;
-	if (check_schema(s, v) < 0 ||
-	    s->driver->query(s->db, &st, take_row, &asking, v) < 0)
+	if (check_schema(s, v) < 0 || run_question(s, &st, &asking, v) < 0)
 		return DIR_BROKEN;
 	return asking.rows > 0 ? DIR_FOUND : DIR_ABSENT;
 }

@@ -64,6 +64,8 @@ struct sql_driver {
 	const char *begin;	/* opens a transaction that writes */
 	/* contrib/sql of this database. */
 	const char *schema;
+	/* A statement whose rows are the names of the columns of accounts. */
+	const char *columns;
 };
 
 #endif

@@ -14,6 +14,7 @@
 
 #define USER_COLUMNS "local, domain, home, format, host, state, reason, " \
 	"until, quota_bytes, quota_messages, forward, keep"
+#define NEWER_COLUMNS ", content"
 #define BY_ADDRESS " WHERE domain = :domain AND local = :local"
 
 static const char *const names[SQL_QUESTIONS] = {
@@ -26,12 +27,19 @@ static const char *const presets[SQL_QUESTIONS] = {
 	[SQL_QUESTION_DOMAIN] = ("SELECT name, alias_of, catch_all, format, "
 	    "host, state, reason, until, quota_bytes, user_quota_bytes, "
 	    "user_quota_messages FROM domains WHERE name = :domain"),
-	[SQL_QUESTION_USER] = "SELECT " USER_COLUMNS " FROM accounts" BY_ADDRESS,
+	[SQL_QUESTION_USER] = "SELECT " USER_COLUMNS NEWER_COLUMNS
+	    " FROM accounts" BY_ADDRESS,
 	[SQL_QUESTION_ALIAS] = "SELECT targets FROM aliases" BY_ADDRESS,
 };
 
 /* Delivery may lack the right to see passwords. */
-static const char with_password[] =
+static const char with_password[] = "SELECT " USER_COLUMNS NEWER_COLUMNS
+    ", password FROM accounts" BY_ADDRESS;
+
+/* Databases that were made before the last columns came. */
+static const char before[] =
+    "SELECT " USER_COLUMNS " FROM accounts" BY_ADDRESS;
+static const char before_with_password[] =
     "SELECT " USER_COLUMNS ", password FROM accounts" BY_ADDRESS;
 
 static const struct {
@@ -188,6 +196,10 @@ load_file(const char *path, struct sql_queries *q, struct buf *other,
 		if (i >= 0) {
 			free(q->of[i].text);
 			compile(&q->of[i], text);
+			if (i == SQL_QUESTION_USER) {
+				free(q->user_before.text);
+				q->user_before.text = NULL;
+			}
 			own++;
 		} else if (other == NULL) {
 			verdict_set(v, V_CONFIG,
@@ -224,6 +236,8 @@ sql_queries_load(const char *kind, const char *spec,
 		compile(&q->of[i], str_of(i == SQL_QUESTION_USER &&
 		    want == DIRECTORY_WANT_PASSWORD ? with_password :
 		    presets[i]));
+	compile(&q->user_before, str_of(want == DIRECTORY_WANT_PASSWORD ?
+	    before_with_password : before));
 	if (strcmp(kind, "pgsql") == 0) {
 		r = load_file(spec, q, where, v);
 	} else if (option != NULL) {
@@ -244,4 +258,6 @@ sql_queries_release(struct sql_queries *q)
 		free(q->of[i].text);
 		q->of[i].text = NULL;
 	}
+	free(q->user_before.text);
+	q->user_before.text = NULL;
 }

@@ -42,6 +42,8 @@ struct sql_query {
 struct sql_queries {
 	struct sql_query of[SQL_QUESTIONS];
 	bool all_own;		/* none is the schema's */
+	struct sql_query user_before;	/* of a database without the column
+					 * `content`; text NULL: own query */
 };
 
 /* `spec` as in the configuration behind "sqlite:" or "pgsql:"; `where` gets

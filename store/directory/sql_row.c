@@ -12,7 +12,7 @@ enum column {
 	COLUMN_REASON, COLUMN_UNTIL, COLUMN_QUOTA_BYTES,
 	COLUMN_QUOTA_MESSAGES, COLUMN_USER_QUOTA_BYTES,
 	COLUMN_USER_QUOTA_MESSAGES, COLUMN_HOME, COLUMN_FORWARD, COLUMN_KEEP,
-	COLUMN_PASSWORD, COLUMN_TARGETS, COLUMN_TARGET,
+	COLUMN_PASSWORD, COLUMN_CONTENT, COLUMN_TARGETS, COLUMN_TARGET,
 	COLUMN_COUNT
 };
 
@@ -29,6 +29,7 @@ static const char *const column_names[COLUMN_COUNT] = {
 	[COLUMN_USER_QUOTA_MESSAGES] = "user_quota_messages",
 	[COLUMN_HOME] = "home", [COLUMN_FORWARD] = "forward",
 	[COLUMN_KEEP] = "keep", [COLUMN_PASSWORD] = "password",
+	[COLUMN_CONTENT] = "content",
 	[COLUMN_TARGETS] = "targets", [COLUMN_TARGET] = "target",
 };
 
@@ -140,6 +141,8 @@ user_column(enum column c, struct str value, struct arena *a,
 		return keep(value, &r->keep);
 	case COLUMN_PASSWORD:
 		return text(value, &r->password);
+	case COLUMN_CONTENT:
+		return text(value, &r->content);
 	default:
 		return 0;
 	}

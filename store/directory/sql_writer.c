@@ -25,7 +25,7 @@ enum slot {
 #define DOMAIN_COLUMNS "name, alias_of, catch_all, format, host, state, " \
 	"reason, until, quota_bytes, user_quota_bytes, user_quota_messages"
 #define USER_COLUMNS "local, domain, password, home, format, host, state, " \
-	"reason, until, quota_bytes, quota_messages, forward, keep"
+	"reason, until, quota_bytes, quota_messages, forward, keep, content"
 #define ALIAS_COLUMNS "local, domain, targets"
 #define SET(column) column " = excluded." column
 
@@ -38,11 +38,13 @@ static const char put_domain[] =
     SET("user_quota_bytes") ", " SET("user_quota_messages");
 static const char put_user[] =
     "INSERT INTO accounts (" USER_COLUMNS ") VALUES "
-    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
+    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
+    "?14) "
     "ON CONFLICT (domain, local) DO UPDATE SET " SET("password") ", "
     SET("home") ", " SET("format") ", " SET("host") ", " SET("state") ", "
     SET("reason") ", " SET("until") ", " SET("quota_bytes") ", "
-    SET("quota_messages") ", " SET("forward") ", " SET("keep");
+    SET("quota_messages") ", " SET("forward") ", " SET("keep") ", "
+    SET("content");
 static const char put_alias[] =
     "INSERT INTO aliases (" ALIAS_COLUMNS ") VALUES (?1, ?2, ?3) "
     "ON CONFLICT (domain, local) DO UPDATE SET " SET("targets");
@@ -147,6 +149,7 @@ user_params(struct params *p, const struct account *r)
 	add_limit(p, r->quota_messages);
 	add_list(p, r->forwards);
 	add_number(p, true, r->keep == FORWARD_KEEP);
+	add_text(p, r->content);
 }
 
 /* --- changes ----------------------------------------------------------------------- */
@@ -300,6 +303,31 @@ take_version(const struct sql_row *row, void *arg, struct verdict *v)
 	return 0;
 }
 
+static int
+take_column(const struct sql_row *row, void *arg, struct verdict *v)
+{
+	(void)v;
+	if (row->count > 0 && str_eq(row->values[0], STR("content")))
+		*(bool *)arg = true;
+	return 0;
+}
+
+/* Columns that came later. An older program does not miss them, so the version
+ * stays. */
+static int
+add_columns(struct sql_writer *w, struct verdict *v)
+{
+	struct sql_statement st = {
+		.slot = SQL_ONCE, .text = w->driver->columns,
+	};
+	bool there = false;
+
+	if (w->driver->query(w->db, &st, take_column, &there, v) < 0)
+		return -1;
+	return there ? 0 : run(w, SQL_ONCE,
+	    "ALTER TABLE accounts ADD COLUMN content TEXT", NULL, 0, v);
+}
+
 /* Makes the tables where there are none. A database of a later version is
  * left alone. */
 static int
@@ -314,7 +342,7 @@ make_schema(struct sql_writer *w, struct verdict *v)
 	if (w->driver->query(w->db, &st, take_version, &version,
 	    &ignored) == 0) {
 		if (version == SQL_SCHEMA_VERSION)
-			return 0;
+			return add_columns(w, v);
 		return verdict_set(v, V_CONFIG, "directory: schema version "
 		    "%llu, this program knows %d",
 		    (unsigned long long)version, SQL_SCHEMA_VERSION);
