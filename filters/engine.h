@@ -81,6 +81,14 @@ struct engine_world {
 	    struct str name, struct engine_script *script_r);
 };
 
+/* What is attached, for a script that asks; looked at when it is asked first.
+ * NULL from it: nobody can say. */
+struct attachments;
+struct engine_attachments {
+	void *ctx;
+	const struct attachments *(*list)(void *ctx);
+};
+
 enum engine_spam_type {
 	ENGINE_SPAM_OFF,	/* not configured: "not tested" */
 	ENGINE_SPAM_SCORE,	/* a number, maximum gives 10 */
@@ -134,6 +142,7 @@ struct engine_envelope {
 struct engine_job {
 	const struct engine_settings *settings;
 	const struct engine_world *world;
+	const struct engine_attachments *attachments;	/* may be NULL */
 	const struct engine_script *scripts;	/* in order of execution:
 						 * before, domain, user, after */
 	size_t n_scripts;

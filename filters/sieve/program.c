@@ -64,6 +64,7 @@ program_slot_kind(enum slot slot)
 	case SLOT_PERCENT:
 	case SLOT_BYTRACE:
 	case SLOT_LIST_TARGET:
+	case SLOT_ATTACHMENT:
 	case SLOT_AUX:
 		return VALUE_NONE;
 	case SLOT_NUMBER:
@@ -95,6 +96,7 @@ code_max(enum slot slot)
 	case SLOT_MATCH: return MATCH_LIST;
 	case SLOT_ADDRESS_PART: return ADDRESS_PART_DETAIL;
 	case SLOT_BODY: return 2;
+	case SLOT_ATTACHMENT: return 5;
 	case SLOT_MIME_PART: return MIME_OPT_PARAM;
 	case SLOT_MODIFIERS: return 0x1fff;
 	default: return 1;

@@ -72,6 +72,7 @@ enum slot {
 	SLOT_BYMODE,		/* string */
 	SLOT_BYTRACE,
 	SLOT_LIST_TARGET,	/* redirect :list */
+	SLOT_ATTACHMENT,	/* code: attachment :type, :name ... */
 	SLOT_AUX,		/* what a check works out for run time */
 	SLOT_COUNT
 };

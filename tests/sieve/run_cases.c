@@ -21,9 +21,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "filters/attachment.h"
 #include "filters/engine.h"
 #include "filters/message/charset.h"
 #include "filters/message/header.h"
+#include "filters/message/message.h"
 #include "store/base/buf.h"
 #include "store/base/num.h"
 
@@ -304,6 +306,31 @@ describe(const struct engine_action *a, struct buf *out)
 	}
 }
 
+/* What is attached, by libmagic's own database. */
+static const struct attachments *
+attachments(void *ctx)
+{
+	static struct attachment_typer typer;
+	static struct arena arena;
+	static struct message view;
+	static struct attachments list;
+	struct verdict v = VERDICT_INIT;
+
+	(void)ctx;
+	if (!typer.magic && attachment_typer_open(&typer, NULL, &v) < 0) {
+		fprintf(stderr, "%s\n", v.detail);
+		return NULL;
+	}
+	arena_release(&arena);
+	arena_init(&arena, MAX_TEXT * 4);
+	message_init(&view, &arena, buf_str(&setup.message));
+	attachment_scan(&typer, &arena, message_mime(&view), &list);
+	return &list;
+}
+
+static const struct engine_attachments engine_attachments = {
+	.list = attachments };
+
 /* --- one case --- */
 
 struct outcome {
@@ -320,6 +347,7 @@ run_by(const struct engine *engine, struct str script_text, struct outcome *o)
 	struct engine_job job = {
 		.settings = &setup.settings,
 		.world = &world,
+		.attachments = &engine_attachments,
 		.scripts = &script,
 		.n_scripts = 1,
 		.envelope = &setup.envelope,
