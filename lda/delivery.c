@@ -11,7 +11,6 @@
 #include "lda/log.h"
 #include "lda/plan.h"
 #include "lda/quota.h"
-#include "lda/quota_account.h"
 #include "lda/submit.h"
 #include "lda/together.h"
 #include "store/base/clock.h"
@@ -132,8 +131,6 @@ delivery_prepare(struct delivery *d, int64_t wait_ms, struct verdict *v)
 			continue;
 		c->spec.lock.timeout_ms = wait_ms;
 		c->spec.lock.stop = d->agent->stop;
-		c->spec.keep_dir = quota_account_limited(c->settings,
-		    c->target);
 		if (check_space(c->settings, &c->spec, v) < 0 ||
 		    mailbox_open(&c->spec, &c->content, &c->box, v) < 0)
 			goto back;
@@ -177,6 +174,7 @@ forward_header(const struct delivery *d, const struct plan_redirect *r,
 		buf_adds(out, res->domain);
 	}
 	buf_addc(out, '\n');
+	buf_adds(out, r->mark);
 	if (content_write(&c, CONTENT_PLAIN, add_to_buf, out) < 0)
 		return out->full ? verdict_set(v, V_TOO_BIG, "header to forward") :
 		    verdict_errno(v, errno, "read spooled message");
@@ -536,6 +534,12 @@ struct str
 delivery_trace(const struct delivery *d)
 {
 	return buf_str(&d->plan.trace);
+}
+
+const struct plan_content *
+delivery_content(const struct delivery *d)
+{
+	return &d->plan.content;
 }
 
 uint64_t

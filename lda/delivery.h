@@ -65,6 +65,7 @@ struct addressee {
 };
 
 struct delivery;
+struct plan_content;
 
 /* Reads the trace fields of a spooled message and gives it an id. */
 int parcel_init(struct parcel *p, const struct spool *spool,
@@ -111,6 +112,8 @@ int delivery_find(const struct delivery *d, pid_t pid, time_t since,
 struct str delivery_boxes(const struct delivery *d);
 /* What the scripts did, line by line; only in a rehearsal. */
 struct str delivery_trace(const struct delivery *d);
+/* What the content policy said. */
+const struct plan_content *delivery_content(const struct delivery *d);
 uint64_t delivery_size(const struct delivery *d);
 uint64_t delivery_repaired(const struct delivery *d);
 unsigned delivery_locks_broken(const struct delivery *d);

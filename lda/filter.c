@@ -1,6 +1,7 @@
 #include "lda/filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,8 +21,21 @@
 /* The program itself, its stack and what was mapped before: not counted
  * against filter_memory. */
 #define OWN_MEMORY (64u * 1024 * 1024)
+/* libmagic's database and what it makes of it, and the largest attachment with
+ * what is unpacked of it (filters/attachment.h). */
+#define TYPES_MEMORY (64u * 1024 * 1024)
 /* A job: the message and 64 scripts of a megabyte. */
 #define FILTER_JOB_MAX (FILTER_INLINE_MAX + 80u * 1024 * 1024)
+
+/* What a new filter is for: one job, one script to compile, or (both NULL)
+ * all that comes. */
+struct purpose {
+	struct engine_job *job;
+	struct filter_content *content;	/* may be NULL */
+	bool types;			/* will they be wanted? */
+	const struct engine_settings *settings;
+	const struct engine_script *script;
+};
 
 /* --- the child -------------------------------------------------------------------- */
 
@@ -48,36 +63,90 @@ strip(int fd)
 		_exit(1);
 }
 
+/* libmagic's database, mapped by filter_preload for all filters to come. */
+static struct {
+	void *at;
+	size_t n;
+} database;
+
+int
+filter_preload(const char *path, struct verdict *v)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+	void *p;
+
+	if (fd < 0)
+		return verdict_errno(v, errno, "%s", path);
+	/* The library thinks that it may write there. */
+	p = fstat(fd, &st) < 0 || st.st_size <= 0 ? MAP_FAILED : mmap(NULL,
+	    (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		verdict_errno(v, errno, "map %s", path);
+	file_close(&fd);
+	if (p == MAP_FAILED || attachment_preload(v) < 0) {
+		if (p != MAP_FAILED)
+			(void)munmap(p, (size_t)st.st_size);
+		return -1;
+	}
+	if (database.at)
+		(void)munmap(database.at, database.n);
+	database.at = p;
+	database.n = (size_t)st.st_size;
+	return 0;
+}
+
+/* What a filter needs to know types, while it may still open files. One that
+ * cannot be had is said when it is asked for. */
+static void
+load_types(const struct filter_how *how, struct filter_types *types)
+{
+	static struct attachment_typer typer;
+	static struct verdict v;
+
+	v = VERDICT_INIT;
+	*types = (struct filter_types){ .why = STR("") };
+	if ((database.at ? attachment_typer_load(&typer, database.at,
+	    database.n, &v) : attachment_typer_open(&typer, how->database,
+	    &v)) == 0)
+		types->typer = &typer;
+	else
+		types->why = str_of(v.detail);
+}
+
+static int
+to_master(void *arg, enum filter_frame type, struct str body)
+{
+	(void)arg;
+	return frame_write(3, (uint8_t)type, body);
+}
+
 /* One job; the plan goes back. 0, or -1 when nobody takes it. */
 static int
-work(const struct engine *engine, struct engine_job *job)
+work(const struct engine *engine, struct engine_job *job,
+    struct filter_content *content, const struct filter_types *types)
 {
+	static const struct filter_ear ear = { .hear = to_master };
 	struct engine_world world;
-	struct engine_result r;
 	struct arena arena;
-	struct buf out;
-	int sent;
+	int said;
 
 	arena_init(&arena, FILTER_ANSWER_MAX * 2);
 	filter_world_remote(3, &world, &arena);
 	job->world = &world;
-	engine_result_init(&r);
-	/* Broken scripts and run-time errors are in the result. */
-	(void)engine->run(job, &r);
-	buf_init(&out, FILTER_FRAME_MAX);
-	filter_encode(&r, &out);
-	if (out.full) {
-		engine_result_release(&r);
-		engine_result_init(&r);
-		filter_keep(&r, "the plan is too large");
-		buf_reset(&out);
-		filter_encode(&r, &out);
-	}
-	sent = frame_write(3, FILTER_RESULT, buf_str(&out));
-	buf_release(&out);
-	engine_result_release(&r);
+	said = filter_work(engine, job, content, types, &ear);
 	arena_release(&arena);
-	return sent;
+	return said;
+}
+
+/* Memory for a message of n bytes: itself, and a copy of it where scripts see
+ * another header. */
+static uint64_t
+memory_for(const struct filter_how *how, uint64_t n,
+    const struct filter_types *types)
+{
+	return how->memory ? how->memory + 2 * n + OWN_MEMORY +
+	    (types ? TYPES_MEMORY : 0) : 0;
 }
 
 /* While files may still be opened; run() says it when this failed. */
@@ -91,21 +160,32 @@ load(const struct engine *engine)
 }
 
 _Noreturn static void
-child_once(int fd, const struct filter_how *how, struct engine_job *job)
+child_once(int fd, const struct filter_how *how, const struct purpose *what)
 {
+	struct engine_job *job = what->job;
+	struct filter_content none = { .rules = STR("") };
+	struct filter_types loaded, *types = NULL;
+
 	strip(fd);
 	load(how->engine);
+	if (what->types) {
+		types = &loaded;
+		load_types(how, types);
+	}
 	(void)charset_preload_for(job->message);
 	charset_seal();
-	if (how->sandbox && filter_confine(how->memory ?
-	    how->memory + job->message.n + OWN_MEMORY : 0, how->cpu_ms) < 0)
+	if (how->sandbox && filter_confine(memory_for(how, job->message.n,
+	    types), how->cpu_ms + (types ? FILTER_CONTENT_CPU_MS : 0)) < 0)
 		_exit(1);
-	_exit(work(how->engine, job) < 0);
+	_exit(work(how->engine, job, what->content ? what->content : &none,
+	    types) < 0);
 }
 
 _Noreturn static void
-child_warm(int fd, const struct filter_how *how)
+child_warm(int fd, const struct filter_how *how, const struct purpose *what)
 {
+	struct filter_types loaded, *types = NULL;
+	struct filter_content content;
 	struct engine_job job;
 	struct arena arena;
 	struct buf in;
@@ -113,20 +193,24 @@ child_warm(int fd, const struct filter_how *how)
 
 	strip(fd);
 	load(how->engine);
+	if (what->types) {
+		types = &loaded;
+		load_types(how, types);
+	}
 	(void)charset_preload();
 	charset_seal();
 	/* CPU time is for all of its life: the master's clock watches each
 	 * job, this one ends what runs wild when the master is gone. */
-	if (how->sandbox && filter_confine(how->memory ?
-	    how->memory + FILTER_INLINE_MAX + OWN_MEMORY : 0,
-	    how->cpu_ms * FILTER_JOBS) < 0)
+	if (how->sandbox && filter_confine(memory_for(how, FILTER_INLINE_MAX,
+	    types), (how->cpu_ms + (types ? FILTER_CONTENT_CPU_MS : 0)) *
+	    FILTER_JOBS) < 0)
 		_exit(1);
 	buf_init(&in, FILTER_JOB_MAX);
 	arena_init(&arena, FILTER_JOB_MAX);
 	while (frame_read(3, &type, &in, 0) == 1) {
 		if (type != FILTER_JOB ||
-		    filter_decode_job(buf_str(&in), &arena, &job) < 0 ||
-		    work(how->engine, &job) < 0)
+		    filter_decode_job(buf_str(&in), &arena, &job, &content) < 0 ||
+		    work(how->engine, &job, &content, types) < 0)
 			_exit(1);
 		arena_release(&arena);
 		buf_release(&in);
@@ -180,10 +264,19 @@ unmap_message(const struct source *source, struct str message)
 		(void)munmap((void *)(uintptr_t)message.p, message.n);
 }
 
+static const char too_long[] = "the filter took too long";
+
+/* One talk with a filter: what it may ask, where its answers go. */
+struct talk {
+	const struct engine_world *world;
+	struct filter_content *content;		/* may be NULL */
+	struct engine_result *r;
+	bool types_wanted;	/* it ended for want of them */
+};
+
 /* Answers questions until the plan is there. NULL, or why there is none. */
 static const char *
-converse(int fd, const struct engine_world *world, int64_t deadline,
-    struct engine_result *r)
+converse(int fd, struct talk *t, int64_t deadline)
 {
 	struct buf in, out;
 	const char *why = NULL;
@@ -196,18 +289,31 @@ converse(int fd, const struct engine_world *world, int64_t deadline,
 
 		if (got <= 0) {
 			why = got == 0 ? "the filter process died" :
-			    errno == ETIMEDOUT ? "the filter took too long" :
+			    errno == ETIMEDOUT ? too_long :
 			    "the filter process died in the middle of its plan";
 			break;
 		}
 		if (type == FILTER_RESULT) {
-			if (filter_decode(buf_str(&in), r) < 0)
+			if (filter_decode(buf_str(&in), t->r) < 0)
 				why = "the filter's plan makes no sense";
+			break;
+		}
+		if (type == FILTER_TYPES && !t->types_wanted) {
+			t->types_wanted = true;
+			why = "the filter knows no types";
+			break;
+		}
+		if (type == FILTER_CONTENT && t->content &&
+		    !t->content->judged) {
+			if (filter_decode_content(buf_str(&in),
+			    t->content) == 0)
+				continue;
+			why = "the filter's judgement makes no sense";
 			break;
 		}
 		buf_reset(&out);
 		if (type != FILTER_ASK ||
-		    filter_world_answer(world, buf_str(&in), &out) < 0) {
+		    filter_world_answer(t->world, buf_str(&in), &out) < 0) {
 			why = "the filter's question makes no sense";
 			break;
 		}
@@ -226,15 +332,22 @@ static struct {
 	pid_t pid;		/* 0: none */
 	int fd;
 	unsigned jobs;
+	bool types;
 	const struct engine *engine;
 	pid_t owner;		/* who forked it: a child of ours has none */
 } warm = { .fd = -1 };
-static unsigned crashes;
+static unsigned crashes, overruns;
 
 unsigned
 filter_crashes(void)
 {
 	return crashes;
+}
+
+unsigned
+filter_overruns(void)
+{
+	return overruns;
 }
 
 static int
@@ -259,14 +372,6 @@ filter_end(void)
 	warm.pid = 0;
 }
 
-/* What a new filter is for: one job, one script to compile, or (both NULL)
- * all that comes. */
-struct purpose {
-	struct engine_job *job;
-	const struct engine_settings *settings;
-	const struct engine_script *script;
-};
-
 /* Forks a filter; in the parent its socket comes back, in the child it does
  * not return. -1 with the verdict. */
 static int
@@ -281,10 +386,10 @@ make(const struct filter_how *how, const struct purpose *what, pid_t *pid_r,
 	pid = fork();
 	if (pid == 0) {
 		if (what->job)
-			child_once(pair[1], how, what->job);
+			child_once(pair[1], how, what);
 		if (what->script)
 			child_compile(pair[1], how, what->settings, what->script);
-		child_warm(pair[1], how);
+		child_warm(pair[1], how, what);
 	}
 	file_close(&pair[1]);
 	if (pid < 0) {
@@ -296,42 +401,64 @@ make(const struct filter_how *how, const struct purpose *what, pid_t *pid_r,
 	return pair[0];
 }
 
-/* A plan that could not be had is a keep that says why. */
+/* A plan that could not be had is a keep that says why; what the policy said
+ * before is not taken back. */
 static void
-fall_back(struct engine_result *r, const char *why, int status)
+fall_back(struct talk *t, const char *why, int status)
 {
 	char text[200];
 
-	crashes++;
+	if (why == too_long)
+		overruns++;
+	else
+		crashes++;
 	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
 		(void)snprintf(text, sizeof(text), "%s (signal %d)", why,
 		    WTERMSIG(status));
 	else
 		(void)snprintf(text, sizeof(text), "%s", why);
 	/* A half-read plan is no plan: begin anew. */
-	engine_result_release(r);
-	engine_result_init(r);
-	filter_keep(r, text);
+	engine_result_release(t->r);
+	engine_result_init(t->r);
+	filter_keep(t->r, text);
+	if (t->content && !t->content->judged)
+		t->content->why = arena_copy(t->content->arena, str_of(text));
+}
+
+static void
+begin_anew(struct talk *t)
+{
+	engine_result_release(t->r);
+	engine_result_init(t->r);
+	if (t->content)
+		t->content->judged = false;
 }
 
 static int
 run_once(const struct filter_how *how, struct engine_job *job,
-    const struct engine_world *world, struct engine_result *r,
-    struct verdict *v)
+    struct talk *t, bool types, struct verdict *v)
 {
+	struct purpose what = { .job = job, .content = t->content,
+	    .types = types };
 	const char *why;
 	pid_t pid;
-	int fd = make(how, &(struct purpose){ .job = job }, &pid, v), status;
+	int fd, status;
 
+	t->types_wanted = types;
+	fd = make(how, &what, &pid, v);
 	if (fd < 0)
 		return -1;
-	why = converse(fd, world, clock_mono_ms() + (int64_t)how->timeout_ms, r);
+	why = converse(fd, t, clock_mono_ms() + (int64_t)how->timeout_ms);
 	file_close(&fd);
 	if (why)
 		(void)kill(pid, SIGKILL);
 	status = reap(pid);
+	if (why && t->types_wanted && !types) {
+		begin_anew(t);
+		return run_once(how, job, t, true, v);
+	}
 	if (why)
-		fall_back(r, why, status);
+		fall_back(t, why, status);
 	return 0;
 }
 
@@ -355,38 +482,48 @@ died_by_itself(pid_t pid, int *status_r)
 	return true;
 }
 
+/* The warm process, made where there is none. 0 or -1. */
+static int
+warm_up(const struct filter_how *how, bool types, struct verdict *v)
+{
+	if (warm.pid)
+		return 0;
+	warm.fd = make(how, &(struct purpose){ .types = types }, &warm.pid, v);
+	if (warm.fd < 0) {
+		warm.pid = 0;
+		return -1;
+	}
+	warm.owner = getpid();
+	warm.engine = how->engine;
+	warm.types = types;
+	warm.jobs = 0;
+	return 0;
+}
+
 static int
 run_warm(const struct filter_how *how, struct engine_job *job,
-    const struct engine_world *world, struct engine_result *r,
-    struct verdict *v)
+    struct talk *t, bool types, struct verdict *v)
 {
 	const char *why = NULL;
 	struct buf out;
 
-	/* Forked since: the process belongs to our parent. */
+	/* Forked since: the process belongs to our parent. One that knows
+	 * types serves everybody. */
 	if (warm.owner != getpid() || warm.engine != how->engine ||
-	    warm.jobs >= FILTER_JOBS)
+	    warm.jobs >= FILTER_JOBS || (types && !warm.types))
 		filter_end();
 	buf_init(&out, FILTER_JOB_MAX);
-	filter_encode_job(job, &out);
+	filter_encode_job(job, t->content, &out);
 	if (out.full) {
 		buf_release(&out);
-		return run_once(how, job, world, r, v);
+		return run_once(how, job, t, types, v);
 	}
 	/* One that died between two messages (killed by somebody) is made
 	 * anew, once; one that dies over this message is its fault. */
 	for (int i = 0; i < 2; i++) {
-		if (!warm.pid) {
-			warm.fd = make(how, &(struct purpose){ .job = NULL },
-			    &warm.pid, v);
-			if (warm.fd < 0) {
-				warm.pid = 0;
-				buf_release(&out);
-				return -1;
-			}
-			warm.owner = getpid();
-			warm.engine = how->engine;
-			warm.jobs = 0;
+		if (warm_up(how, types, v) < 0) {
+			buf_release(&out);
+			return -1;
 		}
 		if (frame_write(warm.fd, FILTER_JOB, buf_str(&out)) == 0)
 			break;
@@ -394,10 +531,16 @@ run_warm(const struct filter_how *how, struct engine_job *job,
 		filter_end();
 	}
 	buf_release(&out);
+	t->types_wanted = warm.types;
 	if (warm.pid) {
 		warm.jobs++;
-		why = converse(warm.fd, world, clock_mono_ms() +
-		    (int64_t)how->timeout_ms, r);
+		why = converse(warm.fd, t, clock_mono_ms() +
+		    (int64_t)how->timeout_ms);
+	}
+	if (why && warm.pid && t->types_wanted && !warm.types) {
+		filter_end();
+		begin_anew(t);
+		return run_warm(how, job, t, true, v);
 	}
 	if (why) {
 		int status = 0;
@@ -407,22 +550,43 @@ run_warm(const struct filter_how *how, struct engine_job *job,
 		file_close(&warm.fd);
 		/* Killed from outside: the message has done nothing. */
 		if (!ours) {
-			engine_result_release(r);
-			engine_result_init(r);
-			return run_once(how, job, world, r, v);
+			begin_anew(t);
+			return run_once(how, job, t, types, v);
 		}
-		fall_back(r, why, status);
+		fall_back(t, why, status);
 	}
 	return 0;
 }
 
+/* Will types be wanted? A script that asks for them has to name the capability;
+ * who hides it from this look costs one more process, no more. */
+static bool
+wants_types(const struct engine_job *job, const struct filter_content *content)
+{
+	if (content && (content->rules.n || content->list))
+		return true;
+	for (size_t i = 0; i < job->n_scripts; i++)
+		if (str_find(job->scripts[i].text,
+		    STR("vnd.vbox.attachment")) >= 0)
+			return true;
+	return false;
+}
+
 int
 filter_run(const struct filter_how *how, struct engine_job *job,
-    const struct source *source, struct engine_result *r, struct verdict *v)
+    const struct source *source, struct filter_content *content,
+    struct engine_result *r, struct verdict *v)
 {
-	const struct engine_world *world = job->world;
+	struct talk t = { .world = job->world, .content = content, .r = r };
+	bool types = wants_types(job, content);
 	int done;
 
+	if (content) {
+		content->judged = false;
+		content->why = STR("");
+		content->facts = (struct content_facts){ .rule = STR(""),
+		    .name = STR(""), .type = STR("") };
+	}
 	/* Said when the configuration is read; here in case it was not. */
 	if (how->engine->trust == ENGINE_DISTRUSTED && !how->sandbox) {
 		filter_keep(r, "the engine runs only with sandbox = true");
@@ -433,7 +597,8 @@ filter_run(const struct filter_how *how, struct engine_job *job,
 	done = how->life == FILTER_WARM && source->mem &&
 	    how->engine->trust == ENGINE_TRUSTED &&
 	    source->n <= FILTER_INLINE_MAX ?
-	    run_warm(how, job, world, r, v) : run_once(how, job, world, r, v);
+	    run_warm(how, job, &t, types, v) :
+	    run_once(how, job, &t, types, v);
 	unmap_message(source, job->message);
 	return done;
 }

@@ -49,7 +49,8 @@ get_spam(struct str *in, struct engine_spam *s)
 	x(duplicate_default) x(duplicate_max)
 
 void
-filter_encode_job(const struct engine_job *job, struct buf *out)
+filter_encode_job(const struct engine_job *job,
+    const struct filter_content *content, struct buf *out)
 {
 	const struct engine_settings *s = job->settings;
 
@@ -81,6 +82,8 @@ filter_encode_job(const struct engine_job *job, struct buf *out)
 	frame_put_number(out, (uint64_t)job->now);
 	frame_put_number(out, (uint64_t)(job->zone + 24 * 60));
 	frame_put_number(out, job->trace ? 1 : 0);
+	frame_put_str(out, content ? content->rules : STR(""));
+	frame_put_number(out, content && content->list ? 1 : 0);
 	frame_put_str(out, job->message);
 }
 
@@ -139,15 +142,17 @@ get_scripts(struct str *in, struct arena *a, struct engine_job *job)
 }
 
 int
-filter_decode_job(struct str in, struct arena *a, struct engine_job *job)
+filter_decode_job(struct str in, struct arena *a, struct engine_job *job,
+    struct filter_content *content_r)
 {
 	struct engine_settings *s = arena_alloc(a, sizeof(*s));
 	struct engine_envelope *e = arena_alloc(a, sizeof(*e));
 	uint64_t now;
 	struct str *addresses;
-	size_t n, zone, trace;
+	size_t n, zone, trace, list;
 
 	*job = (struct engine_job){ .settings = s, .envelope = e };
+	*content_r = (struct filter_content){ .arena = a };
 	if (!s || !e || get_settings(&in, s) < 0 ||
 	    get_scripts(&in, a, job) < 0)
 		return -1;
@@ -169,11 +174,14 @@ filter_decode_job(struct str in, struct arena *a, struct engine_job *job)
 	    frame_get_number(&in, &now) < 0 || now > INT64_MAX ||
 	    frame_get_count(&in, 48 * 60, &zone) < 0 ||
 	    frame_get_count(&in, 1, &trace) < 0 ||
+	    frame_get_str(&in, &content_r->rules) < 0 ||
+	    frame_get_count(&in, 1, &list) < 0 ||
 	    frame_get_str(&in, &job->message) < 0 || in.n)
 		return -1;
 	job->now = (time_t)now;
 	job->zone = (int)zone - 24 * 60;
 	job->trace = trace;
+	content_r->list = list;
 	return 0;
 }
 
@@ -307,6 +315,50 @@ get_errors(struct str *in, struct engine_result *r)
 	r->errors.count = (size_t)count;
 	return 0;
 }
+
+/* --- the policy's answer -------------------------------------------------------- */
+
+void
+filter_encode_content(const struct filter_content *content, struct buf *out)
+{
+	const struct content_facts *f = &content->facts;
+
+	frame_put_number(out, content->judged ? 1 : 0);
+	frame_put_str(out, content->why);
+	frame_put_number(out, (uint64_t)f->act);
+	frame_put_str(out, f->rule);
+	frame_put_str(out, f->name);
+	frame_put_str(out, f->type);
+	frame_put_number(out, f->flags);
+	frame_put_number(out, content->count);
+}
+
+int
+filter_decode_content(struct str in, struct filter_content *content)
+{
+	struct filter_content c = *content;
+	struct content_facts *f = &c.facts;
+	size_t judged, act;
+	uint64_t flags;
+
+	if (frame_get_count(&in, 1, &judged) < 0 ||
+	    get_copy(&in, c.arena, &c.why) < 0 ||
+	    frame_get_count(&in, CONTENT_ACT_COUNT - 1, &act) < 0 ||
+	    get_copy(&in, c.arena, &f->rule) < 0 ||
+	    get_copy(&in, c.arena, &f->name) < 0 ||
+	    get_copy(&in, c.arena, &f->type) < 0 ||
+	    frame_get_number(&in, &flags) < 0 || flags > UINT16_MAX ||
+	    frame_get_number(&in, &c.count) < 0 || in.n)
+		return -1;
+	/* Who asked for no policy gets none; who could not judge did not. */
+	f->act = c.rules.n && judged ? (enum content_act)act : CONTENT_ACCEPT;
+	f->flags = (unsigned)flags;
+	c.judged = judged;
+	*content = c;
+	return 0;
+}
+
+/* --- the plan's ------------------------------------------------------------------- */
 
 int
 filter_decode(struct str in, struct engine_result *r)

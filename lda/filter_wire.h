@@ -3,6 +3,7 @@
 #define LDA_FILTER_WIRE_H
 
 #include "filters/engine.h"
+#include "lda/filter.h"
 #include "store/base/frame.h"
 
 enum filter_frame {
@@ -11,6 +12,8 @@ enum filter_frame {
 	FILTER_ANSWER,		/* master */
 	FILTER_IMAGE,		/* child: a compiled script */
 	FILTER_JOB,		/* master, to a warm process: message and all */
+	FILTER_CONTENT,		/* child: what the policy says; first of all */
+	FILTER_TYPES,		/* child: ask one that knows types; the end */
 };
 
 enum filter_question {
@@ -31,10 +34,39 @@ enum filter_question {
 #define FILTER_ASK_MAX (1024u * 1024)
 
 /* A job with everything that it borrows; the world stays behind. */
-void filter_encode_job(const struct engine_job *job, struct buf *out);
+void filter_encode_job(const struct engine_job *job,
+    const struct filter_content *content, struct buf *out);
 /* Strings borrow from `in`; the structs that *job points to live in the
  * arena. 0, or -1 when it is no job. */
-int filter_decode_job(struct str in, struct arena *a, struct engine_job *job);
+int filter_decode_job(struct str in, struct arena *a, struct engine_job *job,
+    struct filter_content *content_r);
+
+/* The other half of FILTER_CONTENT: everything but what the caller asked.
+ * Strings are copied to content->arena. 0, or -1 when it makes no sense. */
+void filter_encode_content(const struct filter_content *content,
+    struct buf *out);
+int filter_decode_content(struct str in, struct filter_content *content);
+
+/* What a filter knows of types. */
+struct filter_types {
+	const struct attachment_typer *typer;	/* NULL: it did not load */
+	struct str why;				/* then */
+};
+/* Where a filter's frames go: 0, or -1 when nobody takes them. */
+struct filter_ear {
+	int (*hear)(void *arg, enum filter_frame type, struct str body);
+	void *arg;
+};
+/*
+ * What a filter does with one job: judges what is attached by the policy,
+ * then, unless that settles it, runs the scripts; says FILTER_CONTENT when it
+ * was asked for, then FILTER_RESULT. The same function in the confined
+ * process and in the fuzzer. `types` NULL: it was made without; when they
+ * turn out to be wanted it says FILTER_TYPES and ends the process.
+ */
+int filter_work(const struct engine *engine, struct engine_job *job,
+    struct filter_content *content, const struct filter_types *types,
+    const struct filter_ear *ear);
 
 void filter_encode(const struct engine_result *r, struct buf *out);
 /* Fills an initialised result; 0, or -1 when the frame is no plan. */

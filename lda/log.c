@@ -471,6 +471,12 @@ log_delivery(const struct log_delivery *d)
 	log_number(&l, "delay_ms", d->delay_ms);
 	kv_if(&l, "box", d->box);
 	kv_if(&l, "actions", d->actions);
+	if (d->content.n) {
+		log_kv(&l, "content", d->content);
+		kv_if(&l, "rule", d->rule);
+		kv_if(&l, "attachment", d->attachment);
+		kv_if(&l, "type", d->type);
+	}
 	if (d->door)
 		log_word(&l, "door", d->door);
 	if (d->session)

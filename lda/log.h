@@ -82,6 +82,10 @@ struct log_delivery {
 	uint64_t delay_ms;
 	struct str box;
 	struct str actions;
+	struct str content;	/* "reject", ... or "failed"; empty: no policy */
+	struct str rule;	/* of the policy, and what it found: */
+	struct str attachment;
+	struct str type;
 	const char *door;	/* "argv", "lmtp", ... */
 	uint64_t session;	/* of the LMTP connection, 0: none */
 };

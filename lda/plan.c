@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lda/content_rules.h"
 #include "lda/filter.h"
+#include "lda/log.h"
+#include "lda/metrics.h"
 #include "lda/place.h"
 #include "lda/plan_world.h"
 #include "lda/script_cache.h"
@@ -18,6 +21,8 @@
 #define BOXES_MAX 2000
 /* What a rehearsal shows. */
 #define TRACE_MAX (1024 * 1024)
+/* Of an attachment's name, in a reply. */
+#define NAME_SHOWN 60
 /* Of a script's problem, this much is told. */
 #define PROBLEM_MAX 600
 
@@ -28,6 +33,8 @@ struct planner {
 	const struct addressee *who;
 	struct plan *p;
 	struct verdict *v;
+	struct str mark;	/* the policy's field for the target at hand */
+	size_t refused;		/* targets whose policy refuses the message */
 };
 
 static int
@@ -92,6 +99,7 @@ trace_head(const struct planner *pl, const struct target *t,
 		.hostname = pl->agent->hostname,
 		.id = pl->parcel->id,
 		.when = pl->parcel->when,
+		.content = pl->mark,
 	};
 	struct buf head;
 
@@ -111,24 +119,31 @@ same_box(const struct mailbox_spec *a, const struct mailbox_spec *b)
 	    strcmp(a->folder ? a->folder : "", b->folder ? b->folder : "") == 0;
 }
 
-static int
-add_copy(const struct planner *pl, const struct target *t,
-    const struct settings *s, struct str folder, struct str header,
-    struct str flags)
+/* Room for one more copy, with its place in a mailbox still to be said. */
+static struct plan_copy *
+new_copy(const struct planner *pl, const struct target *t,
+    const struct settings *s)
 {
 	struct plan *p = pl->p;
 	struct plan_copy *c;
 
-	if (p->copy_count == PLAN_COPIES_MAX)
-		return full(pl);
+	if (p->copy_count == PLAN_COPIES_MAX) {
+		full(pl);
+		return NULL;
+	}
 	p->copies = more(p->copies, p->copy_count, sizeof(*c));
 	c = &p->copies[p->copy_count];
 	*c = (struct plan_copy){ .target = t, .settings = s };
-	if (place_mailbox(s, t, folder, pl->agent->hostname, p->arena, &c->spec,
-	    pl->v) < 0)
-		return -1;
-	if (place_flags(flags, p->arena, &c->spec) < 0)
-		return full(pl);
+	return c;
+}
+
+/* The copy becomes one of the plan, with what goes into it. */
+static int
+take_copy(const struct planner *pl, struct plan_copy *c, struct str header)
+{
+	struct plan *p = pl->p;
+	const struct target *t = c->target;
+
 	/* One copy in each mailbox (RFC 5228 section 2.10.3). */
 	for (size_t i = 0; i < p->copy_count; i++)
 		if (same_box(&p->copies[i].spec, &c->spec))
@@ -152,6 +167,21 @@ add_copy(const struct planner *pl, const struct target *t,
 		(void)buf_addz(&p->boxes, c->spec.folder);
 	}
 	return 0;
+}
+
+static int
+add_copy(const struct planner *pl, const struct target *t,
+    const struct settings *s, struct str folder, struct str header,
+    struct str flags)
+{
+	struct plan_copy *c = new_copy(pl, t, s);
+
+	if (!c || place_mailbox(s, t, folder, pl->agent->hostname, pl->p->arena,
+	    &c->spec, pl->v) < 0)
+		return -1;
+	if (place_flags(flags, pl->p->arena, &c->spec) < 0)
+		return full(pl);
+	return take_copy(pl, c, header);
 }
 
 /* For the questions of the scripts, and for where their actions go. */
@@ -178,6 +208,7 @@ add_redirect(const struct planner *pl, struct plan_redirect redirect)
 	if (p->redirect_count == PLAN_COPIES_MAX)
 		return full(pl);
 	p->redirects = more(p->redirects, p->redirect_count, sizeof(redirect));
+	redirect.mark = pl->mark;
 	p->redirects[p->redirect_count++] = redirect;
 	tell_box(p, redirect.action ? STR("redirect:") : STR("forward:"), "",
 	    redirect.to);
@@ -395,19 +426,23 @@ addresses_of(const struct planner *pl, const struct target *t,
 	return n;
 }
 
+/* Runs the policy and the scripts, of which there may be none. */
 static int
-run_scripts(struct planner *pl, const struct target *t,
+run_filter(struct planner *pl, const struct target *t,
     const struct settings *s, struct scripts *scripts,
-    struct engine_result *r)
+    struct filter_content *content, struct engine_result *r)
 {
 	struct filter_how how = {
-		.engine = scripts_engine(s),
+		.engine = scripts->n ? scripts_engine(s) : &engine_native,
 		.sandbox = s->sandbox,
 		.timeout_ms = s->filter_timeout,
 		.cpu_ms = s->sieve_max_cpu_time,
 		.memory = s->filter_memory,
 		.life = pl->agent->filter_life,
+		.database = pl->agent->config->global.magic_database,
 	};
+	unsigned crashed = filter_crashes(), overran = filter_overruns();
+	int done;
 	struct engine_settings set;
 	struct str addresses[4];
 	struct engine_envelope envelope = {
@@ -440,10 +475,241 @@ run_scripts(struct planner *pl, const struct target *t,
 		    pl->agent->mode == DELIVERY_REHEARSAL ? SCRIPT_CACHE_READ :
 		    SCRIPT_CACHE_FILL, pl->p->arena, &scripts->list[i]);
 	plan_world_init(&world, &context);
-	return filter_run(&how, &job, &pl->parcel->spool->source, r, pl->v);
+	done = filter_run(&how, &job, &pl->parcel->spool->source, content, r,
+	    pl->v);
+	metrics_add(METRIC_FILTER_CRASHES, filter_crashes() - crashed);
+	metrics_add(METRIC_FILTER_TIMEOUTS, filter_overruns() - overran);
+	return done;
+}
+
+/* --- the content policy ----------------------------------------------------------- */
+
+/* The sentence for a sender: what was found, nothing of ours. */
+static void
+say_refused(struct verdict *v, const struct content_facts *f)
+{
+	static const struct {
+		unsigned flag;
+		const char *what;
+	} words[] = {
+		{ ATTACHMENT_BOMB, "an archive that unpacks to far too much" },
+		{ ATTACHMENT_EXECUTABLE, "a program or script" },
+		{ ATTACHMENT_ENCRYPTED, "encrypted" },
+		{ ATTACHMENT_BROKEN, "damaged" },
+		{ ATTACHMENT_MISMATCH, "not what its name says" },
+	};
+	const char *what = "of a kind that is not accepted here";
+	struct buf name;
+
+	for (size_t i = sizeof(words) / sizeof(words[0]); i-- > 0;)
+		if (f->flags & words[i].flag)
+			what = words[i].what;
+	buf_init(&name, VERDICT_TEXT);
+	for (size_t i = 0; i < f->name.n && i < NAME_SHOWN; i++)
+		(void)buf_addc(&name, f->name.p[i] < ' ' || f->name.p[i] > '~' ||
+		    f->name.p[i] == '"' ? '?' : f->name.p[i]);
+	if (name.n)
+		verdict_say(v, "Attachment \"%s\" refused: %s", name.p, what);
+	else
+		verdict_say(v, "Attachment refused: %s", what);
+	buf_release(&name);
+}
+
+/* Keeps the severest answer, for the log. */
+static void
+note_content(const struct planner *pl, const struct filter_content *c)
+{
+	static const enum metric counters[CONTENT_ACT_COUNT] = {
+		[CONTENT_ACCEPT] = METRIC_CONTENT_ACCEPTED,
+		[CONTENT_TAG] = METRIC_CONTENT_TAGGED,
+		[CONTENT_QUARANTINE] = METRIC_CONTENT_QUARANTINED,
+		[CONTENT_REJECT] = METRIC_CONTENT_REJECTED,
+	};
+	struct plan_content *to = &pl->p->content;
+
+	if (pl->agent->mode == DELIVERY_REAL)
+		metrics_add(c->judged ? counters[c->facts.act] :
+		    METRIC_CONTENT_FAILED, 1);
+	if (!c->judged) {
+		if (pl->agent->mode == DELIVERY_REAL)
+			log_say(SET_LOG_WARNING, "content policy not asked for "
+			    "%s (msgid %s): %.*s", pl->parcel->id,
+			    pl->parcel->trace.msgid, STR_ARG(c->why));
+		to->failed = true;
+		to->why = c->why;
+	}
+	if (!to->asked || c->facts.act > to->act) {
+		to->act = c->facts.act;
+		to->facts = c->facts;
+	}
+	to->asked = true;
+}
+
+static int
+set_mark(struct planner *pl, const struct content_facts *facts)
+{
+	struct buf field;
+
+	buf_init(&field, HEAD_MAX);
+	content_field(facts, &field);
+	pl->mark = arena_copy(pl->p->arena, buf_str(&field));
+	buf_release(&field);
+	return pl->mark.p ? 0 : full(pl);
+}
+
+/* Out of the user's way, into a folder of his or the administrator's Maildir;
+ * where the folder cannot be, into the inbox with its mark. */
+static int
+quarantine(struct planner *pl, const struct target *t,
+    const struct settings *s)
+{
+	struct str place = str_of(s->content_quarantine);
+	struct str maildir = STR("maildir:");
+	const char *root, *path;
+	struct plan_copy *c;
+
+	if (str_starts(place, maildir)) {
+		c = new_copy(pl, t, s);
+		if (!c || place_mailbox(s, t, STR(""), pl->agent->hostname,
+		    pl->p->arena, &c->spec, pl->v) < 0 ||
+		    place_path("content_quarantine", place.p + maildir.n, s,
+		    &t->account, pl->p->arena, &root, &path, pl->v) < 0)
+			return -1;
+		c->spec.format = MAILBOX_MAILDIR;
+		c->spec.root = root;
+		c->spec.path = path;
+		c->spec.folder = NULL;
+		c->spec.make = MAILBOX_MAY_MAKE;
+		c->apart = true;
+		return take_copy(pl, c, (struct str){ NULL, 0 });
+	}
+	if (t->kind != TARGET_MAILBOX)
+		return add_redirect(pl, (struct plan_redirect){
+		    .to = t->address, .settings = s });
+	c = new_copy(pl, t, s);
+	if (!c || place_mailbox(s, t, place, pl->agent->hostname, pl->p->arena,
+	    &c->spec, pl->v) < 0)
+		return -1;
+	c->spec.make = MAILBOX_MAY_MAKE;
+	if (mailbox_obstructed(&c->spec))
+		return add_copy(pl, t, s, STR(""), (struct str){ NULL, 0 },
+		    STR(""));
+	return take_copy(pl, c, (struct str){ NULL, 0 });
+}
+
+enum content_way { WAY_ON, WAY_DONE };
+
+/*
+ * What the policy's answer means for one target. WAY_DONE: its copies are
+ * planned; WAY_ON: the scripts' plan, or the inbox, or the forward; -1.
+ */
+static int
+obey(struct planner *pl, const struct target *t, const struct settings *s,
+    struct filter_content *c)
+{
+	if (!c->judged) {
+		switch (s->content_failure) {
+		case SET_FAILURE_KEEP:
+			return WAY_ON;
+		case SET_FAILURE_DEFER:
+			return verdict_set(pl->v, V_TROUBLE,
+			    "content policy not asked: %.*s", STR_ARG(c->why));
+		case SET_FAILURE_QUARANTINE:
+			c->facts = (struct content_facts){
+			    .act = CONTENT_QUARANTINE, .name = STR(""),
+			    .type = STR(""),
+			    .rule = STR("content_failure quarantine") };
+			break;
+		}
+	}
+	if (c->facts.act == CONTENT_ACCEPT)
+		return WAY_ON;
+	if (c->facts.act == CONTENT_REJECT) {
+		if (++pl->refused == pl->who->resolution->target_count) {
+			verdict_set(pl->v, V_POLICY, "content policy: %.*s",
+			    STR_ARG(c->facts.rule));
+			say_refused(pl->v, &pl->p->content.facts);
+			return -1;
+		}
+		/* One of several cannot speak for the others: a refusal would
+		 * come to them again and again. */
+		c->facts.act = CONTENT_QUARANTINE;
+	}
+	if (set_mark(pl, &c->facts) < 0)
+		return -1;
+	if (c->facts.act == CONTENT_TAG)
+		return WAY_ON;
+	return quarantine(pl, t, s) < 0 ? -1 : WAY_DONE;
+}
+
+/* The rules for a target; what is wrong with those of the directory is said. */
+static int
+rules_for(const struct planner *pl, const struct target *t,
+    const struct settings *s, struct str *rules_r)
+{
+	struct str why;
+
+	if (content_rules(s, t->kind == TARGET_MAILBOX ? &t->account : NULL,
+	    pl->p->arena, rules_r, &why, pl->v) < 0)
+		return -1;
+	if (why.n && pl->agent->mode == DELIVERY_REHEARSAL)
+		(void)buf_addf(&pl->p->trace, "error: content policy of the "
+		    "directory: %.*s\n", STR_ARG(why));
+	else if (why.n)
+		log_say(SET_LOG_ERROR, "content policy of <%.*s> in the "
+		    "directory: %.*s", STR_ARG(t->address), STR_ARG(why));
+	return 0;
 }
 
 /* --- targets ----------------------------------------------------------------------- */
+
+/* Asks the policy for a target and runs its scripts. WAY_ON: r holds the plan;
+ * WAY_DONE: nothing more to do; -1. */
+static int
+filter(struct planner *pl, const struct target *t, const struct settings *s,
+    struct scripts *scripts, struct str rules, struct engine_result **r_r)
+{
+	struct filter_content content = { .rules = rules,
+	    .arena = pl->p->arena,
+	    .list = pl->agent->mode == DELIVERY_REHEARSAL };
+	struct engine_result *r = &pl->p->results[pl->p->result_count++];
+	int way = WAY_ON;
+
+	*r_r = r;
+	engine_result_init(r);
+	if (run_filter(pl, t, s, scripts, &content, r) < 0)
+		return -1;
+	if (r->trace.n)
+		(void)buf_adds(&pl->p->trace, buf_str(&r->trace));
+	if (rules.n) {
+		note_content(pl, &content);
+		way = obey(pl, t, s, &content);
+	}
+	return way < 0 || take_problems(pl, t, s, r) < 0 ? -1 : way;
+}
+
+/* A forward of the directory, or one target of an alias that is elsewhere: its
+ * domain's policy holds, there is no script. */
+static int
+plan_remote(struct planner *pl, const struct target *t)
+{
+	const struct settings *s = config_domain(pl->agent->config,
+	    pl->who->resolution->domain);
+	struct scripts none = { .n = 0 };
+	struct engine_result *r;
+	struct str rules;
+	int way = WAY_ON;
+
+	pl->mark = STR("");
+	if (rules_for(pl, t, s, &rules) < 0)
+		return -1;
+	if (rules.n)
+		way = filter(pl, t, s, &none, rules, &r);
+	if (way != WAY_ON)
+		return way;
+	return add_redirect(pl, (struct plan_redirect){ .to = t->address,
+	    .settings = s });
+}
 
 static int
 plan_mailbox(struct planner *pl, const struct target *t)
@@ -452,6 +718,10 @@ plan_mailbox(struct planner *pl, const struct target *t)
 	    t->account.domain);
 	struct scripts scripts;
 	struct engine_result *r;
+	struct str rules;
+	int way;
+
+	pl->mark = STR("");
 
 	if (s->message_size_limit &&
 	    pl->parcel->spool->n > s->message_size_limit)
@@ -472,18 +742,16 @@ plan_mailbox(struct planner *pl, const struct target *t)
 		if (bad)
 			return -1;
 	}
-	if (scripts.n == 0)
+	if (rules_for(pl, t, s, &rules) < 0)
+		return -1;
+	if (scripts.n == 0 && rules.n == 0 &&
+	    pl->agent->mode != DELIVERY_REHEARSAL)
 		return add_copy(pl, t, s, pl->who->folder,
 		    (struct str){ NULL, 0 }, STR(""));
 	pl->lists.n = 0;	/* every user has other ones */
-	r = &pl->p->results[pl->p->result_count++];
-	engine_result_init(r);
-	if (run_scripts(pl, t, s, &scripts, r) < 0)
-		return -1;
-	if (r->trace.n)
-		(void)buf_adds(&pl->p->trace, buf_str(&r->trace));
-	if (take_problems(pl, t, s, r) < 0)
-		return -1;
+	way = filter(pl, t, s, &scripts, rules, &r);
+	if (way != WAY_ON)
+		return way < 0 ? -1 : 0;
 	for (size_t i = 0; i < r->n_actions; i++)
 		if (take_action(pl, t, s, r, &r->actions[i]) < 0)
 			return -1;
@@ -563,9 +831,8 @@ plan_make(const struct agent *agent, const struct parcel *parcel,
 	for (size_t i = 0; i < n; i++) {
 		const struct target *t = &res->targets[i];
 
-		if (t->kind == TARGET_MAILBOX ? plan_mailbox(&pl, t) < 0 :
-		    add_redirect(&pl, (struct plan_redirect){ .to = t->address,
-		    .settings = config_domain(agent->config, res->domain) }) < 0)
+		if ((t->kind == TARGET_MAILBOX ? plan_mailbox(&pl, t) :
+		    plan_remote(&pl, t)) < 0)
 			return -1;
 	}
 	return 0;

@@ -6,11 +6,21 @@
 #ifndef LDA_PLAN_H
 #define LDA_PLAN_H
 
+#include "filters/content.h"
 #include "filters/engine.h"
 #include "lda/delivery.h"
 #include "store/base/arena.h"
 #include "store/content.h"
 #include "store/mailbox.h"
+
+/* What the content policy has said, the severest of all targets. */
+struct plan_content {
+	enum content_act act;
+	bool failed;		/* it could not be asked, for some target */
+	bool asked;		/* a policy applied */
+	struct str why;		/* failed: why */
+	struct content_facts facts;	/* of `act` */
+};
 
 /* Copies and redirects of one recipient, its aliases' targets among them. */
 #define PLAN_COPIES_MAX 2000
@@ -20,6 +30,7 @@ struct plan_copy {
 	const struct settings *settings;
 	struct mailbox_spec spec;
 	struct content content;
+	bool apart;			/* the administrator's: not the user's mail */
 	struct mailbox *box;		/* while it is carried out */
 };
 
@@ -30,6 +41,7 @@ struct plan_redirect {
 	const struct target *target;	/* whose script; NULL: the directory's */
 	const struct engine_action *action;	/* NULL likewise */
 	const struct settings *settings;
+	struct str mark;		/* the content policy's field; or "" */
 };
 
 /* What a script wants besides: vacation, notify, marks, a reject that can
@@ -56,6 +68,7 @@ struct plan {
 	size_t effect_count;
 	struct plan_problem *problems;
 	size_t problem_count;
+	struct plan_content content;
 	struct buf boxes;		/* for the log: where it goes */
 	struct buf trace;		/* for a rehearsal */
 	/* one for each mailbox that has scripts; they hold what is borrowed */
@@ -66,7 +79,7 @@ struct plan {
 
 /*
  * 0, or -1: V_POLICY when a script refuses the message for the only mailbox
- * there is, V_LOOP, V_TOO_BIG, or what kept us from planning ("try again").
+ * there is, or the content policy for all there are, V_LOOP, V_TOO_BIG, or what kept us from planning ("try again").
  * The plan is to be released in both cases.
  */
 int plan_make(const struct agent *agent, const struct parcel *parcel,

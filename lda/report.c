@@ -4,6 +4,7 @@
 
 #include "lda/json.h"
 #include "lda/log.h"
+#include "lda/plan.h"
 #include "store/base/file.h"
 
 /* The whole report; addresses and steps are cut by their own limits. */
@@ -171,7 +172,16 @@ report_log(const struct report *r)
 	add_address(r, &to);
 	line.to = buf_str(&to);
 	if (r->delivery) {
+		const struct plan_content *c = delivery_content(r->delivery);
+
 		line.box = delivery_boxes(r->delivery);
+		if (c->asked) {
+			line.content = c->failed ? STR("failed") :
+			    str_of(content_act_word(c->act));
+			line.rule = c->facts.rule;
+			line.attachment = c->facts.name;
+			line.type = c->facts.type;
+		}
 		if (delivery_repaired(r->delivery))
 			log_say(SET_LOG_WARNING, "cut a torn tail of %llu bytes "
 			    "of %s", (unsigned long long)

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "filters/content.h"
 #include "lda/settings_check.h"
 
 #define KIB (1ULL << 10)
@@ -156,9 +157,9 @@ const struct setting settings_table[] = {
 	    "The most redirects of one delivery; 0: redirect is refused."),
 	ROW(sieve_max_cpu_time, DURATION, DOMAIN, "1s", 10, MINUTE, NULL, NULL,
 	    "The processor time that the scripts of one delivery may take."),
-	ROW(sieve_vacation_min, DURATION, DOMAIN, "0", 0, 30 * DAY, NULL,
+	ROW(sieve_vacation_min, DURATION, DOMAIN, "1d", SECOND, 30 * DAY, NULL,
 	    NULL,
-	    "The shortest time between two vacation answers to one sender; 0: a day for :days, none for :seconds."),
+	    "The shortest time between two vacation answers to one sender."),
 	ROW(sieve_vacation_max, DURATION, DOMAIN, "30d", 7 * DAY, 365 * DAY,
 	    NULL, NULL,
 	    "The longest time that a vacation script may ask for."),
@@ -212,6 +213,20 @@ const struct setting settings_table[] = {
 	    "How long filtering one message may take; then it goes to the INBOX."),
 	ROW(filter_memory, SIZE, GLOBAL, "64M", 16 * MIB, 4 * GIB, NULL, NULL,
 	    "The memory of the filter process."),
+
+	/* the content policy */
+	ROW(content_rules, LIST, USER, "", 0, CONTENT_RULES_MAX, NULL,
+	    settings_check_content,
+	    "What is done with attachments of which kind; empty: nothing, and none is looked at."),
+	ROW(content_quarantine, STRING, DOMAIN, "Quarantine", 1, PATH_LONGEST,
+	    NULL, settings_check_quarantine,
+	    "Where the action quarantine puts a message: a folder of the user, or maildir: and a path template."),
+	ROW(content_failure, ENUM, DOMAIN, "keep", 0, 0,
+	    "keep|quarantine|defer", NULL,
+	    "What becomes of a message whose attachments could not be looked at."),
+	ROW(magic_database, PATH, GLOBAL, "/usr/share/misc/magic.mgc", 1,
+	    PATH_LONGEST, NULL, NULL,
+	    "The compiled database of libmagic."),
 
 	/* handing over to the MTA */
 	ROW(submit, STRING, DOMAIN, "/usr/sbin/sendmail", 1, PATH_LONGEST, NULL,

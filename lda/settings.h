@@ -31,6 +31,9 @@ enum setting_lock { SET_LOCK_FCNTL, SET_LOCK_DOTLOCK, SET_LOCK_FLOCK };
 enum setting_dotlock { SET_DOTLOCK_AUTO, SET_DOTLOCK_LIBLOCKFILE };
 enum setting_engine { SET_ENGINE_NATIVE, SET_ENGINE_LIBSIEVE, SET_ENGINE_NONE };
 enum setting_scan { SET_SCAN_SCORE, SET_SCAN_STRLEN, SET_SCAN_TEXT };
+enum setting_failure {
+	SET_FAILURE_KEEP, SET_FAILURE_QUARANTINE, SET_FAILURE_DEFER
+};
 enum setting_full { SET_FULL_REFUSE, SET_FULL_DEFER };
 enum setting_log_format { SET_LOG_TEXT, SET_LOG_JSON };
 enum setting_log_level {
@@ -139,6 +142,12 @@ struct settings {
 	bool sandbox;
 	uint64_t filter_timeout;
 	uint64_t filter_memory;
+
+	/* the content policy */
+	struct setting_list content_rules;
+	const char *content_quarantine;
+	enum setting_failure content_failure;
+	const char *magic_database;
 
 	/* handing over to the MTA */
 	const char *submit;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "filters/content.h"
 #include "filters/sieve/regex.h"
 #include "lda/template.h"
 #include "store/base/num.h"
@@ -361,4 +362,23 @@ settings_check_external_list(const char *value, struct buf *why)
 		return wanted(why, "the name of a list, a URI, and its file are "
 		    "wanted, such as \"tag:example.com,2026:vip=%h/vip\"");
 	return template_check(value + sign + 1, TEMPLATE_HOME, why);
+}
+
+int
+settings_check_content(const char *value, struct buf *why)
+{
+	return content_rule_check(value, why);
+}
+
+int
+settings_check_quarantine(const char *value, struct buf *why)
+{
+	struct str s = str_of(value), maildir = STR("maildir:");
+
+	if (str_starts(s, maildir))
+		return template_check(value + maildir.n, TEMPLATE_HOME, why);
+	if (str_starts(s, STR("/")))
+		return wanted(why, "the name of a folder, or \"maildir:/PATH\" "
+		    "is wanted");
+	return settings_check_folder(value, why);
 }

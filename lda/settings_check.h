@@ -27,6 +27,10 @@ int settings_check_network(const char *value, struct buf *why);
 int settings_check_log_target(const char *value, struct buf *why);
 /* "default", "all", a capability, or one with + or - in front. */
 int settings_check_capability(const char *value, struct buf *why);
+/* A rule of filters/content.h. */
+int settings_check_content(const char *value, struct buf *why);
+/* A mailbox folder's name, or "maildir:" and a path template. */
+int settings_check_quarantine(const char *value, struct buf *why);
 /* A mailbox folder's name. */
 int settings_check_folder(const char *value, struct buf *why);
 /* The header field of a scanner: "NAME", or "NAME: REGEX", whose first group

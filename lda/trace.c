@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "filters/content.h"
+
 #include "store/base/clock.h"
 
 /* Bytes of the header looked at in one go. */
@@ -10,8 +12,11 @@
 /* Of a field, this much is looked at: names and addresses are shorter. */
 #define FIELD_LOOK 1200
 
-const struct str trace_dropped[] = { { "Return-Path", 11 } };
-const size_t trace_dropped_count = 1;
+const struct str trace_dropped[] = {
+	{ "Return-Path", 11 },
+	{ CONTENT_FIELD, sizeof(CONTENT_FIELD) - 1 },
+};
+const size_t trace_dropped_count = 2;
 
 struct scan {
 	struct trace *t;
@@ -127,6 +132,7 @@ trace_add(const struct trace_fields *f, struct buf *out)
 	buf_addz(out, "Delivered-To: ");
 	buf_adds(out, f->delivered_to);
 	buf_addc(out, '\n');
+	buf_adds(out, f->content);
 	if (!e->protocol.n)
 		return;
 	buf_addz(out, "Received: from ");

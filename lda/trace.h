@@ -46,6 +46,7 @@ struct trace_fields {
 	const char *hostname;
 	const char *id;			/* of this delivery */
 	time_t when;
+	struct str content;		/* the content policy's field; or "" */
 };
 /*
  * Return-Path (RFC 5321 section 4.4), Delivered-To, X-Original-To and, when a
@@ -53,7 +54,8 @@ struct trace_fields {
  */
 void trace_add(const struct trace_fields *f, struct buf *out);
 
-/* Fields of the message that trace_add replaces. */
+/* Fields of the message that only we may set: trace_add's, and the mark of the
+ * content policy, which says nothing when a stranger wrote it. */
 extern const struct str trace_dropped[];
 extern const size_t trace_dropped_count;
 

@@ -7,7 +7,7 @@
 #define DOMAIN_OPTIONS "alias-of= catch-all= format= host= quota= " \
 	"user-quota= user-messages= state= " STATE_OPTIONS
 #define USER_OPTIONS "home= format= host= quota= messages= forward= keep= " \
-	"state= " STATE_OPTIONS " " PASSWORD_OPTIONS
+	"content= state= " STATE_OPTIONS " " PASSWORD_OPTIONS
 #define MANY 1000
 
 #define STATES(noun, what, run) \

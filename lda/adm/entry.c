@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lda/adm/password.h"
+#include "lda/content_rules.h"
 #include "lda/json.h"
 #include "store/base/clock.h"
 #include "store/base/num.h"
@@ -211,6 +212,29 @@ domain_options(struct adm *a, struct domain_record *r, struct verdict *v)
 	return state_options(a, &r->state, v);
 }
 
+/* "default" unsets, "none" is no policy; a mistake is told here, or mail would
+ * be delivered by another policy than the one that was meant. */
+static int
+content_option(struct adm *a, struct str *to, struct verdict *v)
+{
+	const char *value = adm_option(a, "content");
+	struct account account = { .content = STR("") };
+	struct str rules, why;
+
+	if (value == NULL)
+		return 0;
+	if (strcmp(value, "default") == 0)
+		value = "";
+	account.content = str_of(value);
+	if (content_rules(&a->config.global, &account, &a->arena, &rules, &why,
+	    v) < 0)
+		return -1;
+	if (why.n > 0)
+		return verdict_set(v, V_USAGE, "--content: %.*s", STR_ARG(why));
+	*to = account.content;
+	return 0;
+}
+
 static int
 user_options(struct adm *a, struct account *r, struct verdict *v)
 {
@@ -228,6 +252,7 @@ user_options(struct adm *a, struct account *r, struct verdict *v)
 	    limit_option(a, "quota", num_size, &r->quota_bytes, v) < 0 ||
 	    limit_option(a, "messages", count_of, &r->quota_messages, v) < 0 ||
 	    list_option(a, "forward", &r->forwards, v) < 0 ||
+	    content_option(a, &r->content, v) < 0 ||
 	    password_options(a, &r->password, v) < 0)
 		return -1;
 	return state_options(a, &r->state, v);
@@ -349,6 +374,7 @@ json_user(struct buf *out, const struct account *r, struct str title)
 	json_list(out, "forward", r->forwards);
 	json_name(out, "keep");
 	(void)buf_addz(out, r->keep == FORWARD_KEEP ? "true" : "false");
+	json_text(out, "content", r->content);
 	json_name(out, "login");
 	(void)buf_addz(out, r->password.n > 0 ? "true" : "false");
 	json_state(out, &r->state);

@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lda/filter.h"
 #include "lda/log.h"
 #include "lda/metrics.h"
 #include "lda/server/notify.h"
@@ -234,6 +235,21 @@ count_workers(const struct master *m)
 	return n;
 }
 
+/* Types of attachments, for the filters of all workers: these may open nothing.
+ * Where there are none, a policy that applies says so. */
+static void
+preload(const struct config *c)
+{
+	struct verdict v = VERDICT_INIT;
+	bool wanted = c->global.content_rules.n > 0;
+
+	for (size_t i = 0; i < c->section_count; i++)
+		wanted = wanted || c->sections[i].settings.content_rules.n > 0;
+	if (filter_preload(c->global.magic_database, &v) < 0)
+		log_say(wanted ? SET_LOG_ERROR : SET_LOG_DEBUG,
+		    "attachments cannot be typed: %s", v.detail);
+}
+
 /* --- reload --------------------------------------------------------------------- */
 
 static void
@@ -314,6 +330,7 @@ reload(struct master *m)
 	log_close();
 	log_open("vbox-lmtpd", &s->config.global);
 	config_release(&before);
+	preload(&s->config);
 	if (s->submitter >= 0)
 		(void)close(s->submitter);
 	(void)start_submitter(m);
@@ -445,6 +462,7 @@ master_run(struct service *s, void (*ready)(void))
 		log_say(SET_LOG_ERROR, "eventfd: %s", strerror(errno));
 		return EX_TEMPFAIL;
 	}
+	preload(&s->config);
 	(void)start_submitter(&m);	/* logged; only forwards need it */
 	keep_pool(&m);
 	ready();

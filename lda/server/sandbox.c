@@ -140,7 +140,9 @@ static int
 allow_mail(struct cage *cage, const struct settings *s, struct verdict *v)
 {
 	const char *const templates[] = { s->mbox_path, s->home,
-	    s->maildir_path, s->folder_path };
+	    s->maildir_path, s->folder_path,
+	    strncmp(s->content_quarantine, "maildir:", 8) == 0 ?
+	    s->content_quarantine + 8 : "" };
 
 	for (size_t i = 0; i < sizeof(templates) / sizeof(*templates); i++)
 		if (allow(cage, root_of(templates[i]), FS_KEEP, v) < 0)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "filters/message/charset.h"
+#include "lda/filter.h"
 #include "lda/log.h"
 #include "lda/lookup.h"
 #include "lda/metrics.h"
@@ -337,6 +338,9 @@ worker_inetd(struct service *s)
 	socklen_t n = sizeof(peer);
 
 	set_signals(&w);
+	/* Who fails says so when types are wanted. */
+	(void)filter_preload(s->config.global.magic_database, &v);
+	v = VERDICT_INIT;
 	if (getpeername(STDIN_FILENO, (struct sockaddr *)&peer, &n) < 0)
 		peer.ss_family = AF_UNIX;
 	if (prepare(&w, s, &v) < 0) {

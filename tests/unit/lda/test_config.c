@@ -501,10 +501,20 @@ the_shipped_example_is_accepted_and_changes_nothing(void **state)
 		if (s.n > 1 && s.p[0] == '#' && ascii_isalpha(s.p[1]) &&
 		    str_find(s, STR(" = ")) > 0 &&
 		    !str_starts(s, STR("#srs_domain"))) {
-			char one[256];
+			char one[2048], *sign = one;
 
+			/* A list may have several lines. */
+			if (str_ends(s, STR("{"))) {
+				end = strstr(end, "\n#}");
+				assert_non_null(end);
+				end = strchr(end + 1, '\n');
+				assert_non_null(end);
+				s = str_mem(line, (size_t)(end - line));
+			}
 			(void)snprintf(one, sizeof(one), "%.*s",
 			    STR_ARG(str_sub(s, 1, s.n)));
+			while ((sign = strstr(sign, "\n#")))
+				sign[1] = ' ';
 			load(one, &c);
 			config_release(&c);
 		}
