@@ -6,6 +6,7 @@
 # make			build/<variant>/{vbox-deliver,vbox-lmtpd,vboxadm}
 # make demo		a private site, delivered to by the real programs
 # make check		everything that is tested; closes with the totals
+# make check-roundcube	mail read and filters edited in a browser
 # make deps		what building needs, through apt
 # make test-deps	what the tests need, through apt
 # make install		DESTDIR= PREFIX= SYSCONFDIR=
@@ -96,9 +97,15 @@ ROOT_postfix := postfix
 ROOT_exim := exim4-daemon-light
 ROOT_prometheus := prometheus
 ROOT_postfix-sqlite := postfix postfix-sqlite
+ROOT_roundcube := roundcube-core roundcube-plugins roundcube-sqlite3 \
+	php-auth-sasl php-mail-mime php-masterminds-html5 php-net-sieve \
+	php-net-smtp php-net-socket php-pear
+ROUNDCUBE_PKGS := chromium chromium-driver fonts-dejavu-core php-cli php-intl \
+	php-mbstring php-sqlite3 php-xml python3-selenium
 DEMO_ROOTS := sendmail
 BENCH_ROOTS := postfix-sqlite
 TEST_ROOTS := sendmail postfix exim prometheus
+ROUNDCUBE_ROOTS := roundcube
 
 roots = set -e; $(foreach r,$(1),tests/tools/root $(r) $(ROOT_$(r));)
 
@@ -229,6 +236,14 @@ integration: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) tests/pytest $(TESTS)
 
+# Roundcube in a headless Chromium, with contrib's configuration. Not part of
+# check: it installs a browser. Pictures are left in build/roundcube.
+check-roundcube: test-deps
+	$(Q)tests/tools/need $(ROUNDCUBE_PKGS)
+	$(Q)$(call roots,$(ROUNDCUBE_ROOTS))
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VBOX_BUILD=$(B) tests/pytest tests/roundcube
+
 man-lint:
 	$(Q)tests/man
 
@@ -313,6 +328,6 @@ clean:
 	rm -rf build
 
 .PHONY: bench-directory bench-lmtp
-.PHONY: all bench-quota unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check demo install clean
+.PHONY: all bench-quota unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check check-roundcube demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -117,6 +117,9 @@ class Sendmail:
             ("confTO_IDENT", "0"),
             ("confMIN_FREE_BLOCKS", "0"),
             ("confLOG_LEVEL", "0"),
+            # A busy machine is no reason to refuse or to queue.
+            ("confREFUSE_LA", "100000"),
+            ("confQUEUE_LA", "100000"),
         ]
         return "".join(f"define(`{k}', `{v}')dnl\n" for k, v in quoted) + \
             "FEATURE(`accept_unresolvable_domains')dnl\n" \
