@@ -13,6 +13,7 @@
 #include "lda/log_escape.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
+#include "store/base/self.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define LOG_FILE_MODE 0640
@@ -231,11 +232,13 @@ render_text(const struct log_line *l, struct buf *out)
 		if (strcmp(f->key, "message") == 0) {
 			log_escape(value_of(l, f), out);
 		} else if (f->kind == LOG_TEXT) {
-			(void)buf_addf(out, "%s=\"", f->key);
+			(void)buf_addz(out, f->key);
+			(void)buf_addz(out, "=\"");
 			log_escape(value_of(l, f), out);
 			(void)buf_addc(out, '"');
 		} else {
-			(void)buf_addf(out, "%s=", f->key);
+			(void)buf_addz(out, f->key);
+			(void)buf_addc(out, '=');
 			log_escape(value_of(l, f), out);
 		}
 		/* No half field: its quote would be missing. */
@@ -253,7 +256,7 @@ render_json(enum setting_log_level level, const struct log_line *l,
 	(void)buf_addz(out, "{\"time\":\"");
 	clock_iso(clock_now(), out);
 	(void)buf_addf(out, "\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%ld",
-	    level_name(level), logger.program, (long)getpid());
+	    level_name(level), logger.program, (long)self_pid());
 	for (size_t i = 0; i < l->count; i++) {
 		const struct log_field *f = &l->fields[i];
 		size_t before = out->n;
@@ -328,7 +331,7 @@ log_render_journal(enum setting_log_level level, const struct log_line *l,
 	buf_release(&text);
 	(void)buf_addf(out, "PRIORITY=%d\nSYSLOG_FACILITY=%d\n"
 	    "SYSLOG_IDENTIFIER=%s\nSYSLOG_PID=%ld\n", priority(level),
-	    logger.facility >> 3, logger.program, (long)getpid());
+	    logger.facility >> 3, logger.program, (long)self_pid());
 	for (size_t i = 0; i < l->count; i++)
 		if (strcmp(l->fields[i].key, "message") != 0)
 			journal_field(JOURNAL_PREFIX, l->fields[i].key,
@@ -387,7 +390,7 @@ to_file(enum setting_log_level level, const struct log_line *l)
 			(void)buf_addc(&out, ' ');
 		}
 		(void)buf_addf(&out, "%s[%ld]: %s%s", logger.program,
-		    (long)getpid(), level <= SET_LOG_WARNING ?
+		    (long)self_pid(), level <= SET_LOG_WARNING ?
 		    level_name(level) : "",
 		    level <= SET_LOG_WARNING ? ": " : "");
 	}

@@ -57,12 +57,35 @@ is_tricky(uint32_t code)
 	    (code >= 0xe0000 && code <= 0xe0fff);
 }
 
+/* How many bytes at the front go into a log as they are. */
+static size_t
+harmless(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7f && s.p[n] != '"' &&
+	    s.p[n] != '\\')
+		n++;
+	return n;
+}
+
 void
 log_escape(struct str s, struct buf *out)
 {
 	while (s.n > 0) {
 		uint32_t code = 0;
-		size_t n = utf8_char(s, &code);
+		size_t n = harmless(s);
+
+		if (n > 0) {
+			/* A byte at a time, as far as there is room. */
+			if (buf_add(out, s.p, n) < 0)
+				for (size_t i = 0; i < n &&
+				    buf_addc(out, s.p[i]) == 0; i++)
+					continue;
+			s = str_sub(s, n, s.n);
+			continue;
+		}
+		n = utf8_char(s, &code);
 
 		if (n > 0 && !is_tricky(code)) {
 			if (code == '"' || code == '\\')

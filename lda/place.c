@@ -187,9 +187,11 @@ place_flags(struct str flags, struct arena *a, struct mailbox_spec *spec)
 		{ { "\\Deleted", 8 }, MAILBOX_DELETED },
 		{ { "\\Draft", 6 }, MAILBOX_DRAFT },
 	};
-	struct str *keywords = arena_array(a, MAILBOX_KEYWORDS,
-	    sizeof(*keywords)), word;
+	struct str *keywords, word;
 
+	if (flags.n == 0)
+		return 0;
+	keywords = arena_array(a, MAILBOX_KEYWORDS, sizeof(*keywords));
 	if (!keywords)
 		return -1;
 	spec->keywords = keywords;

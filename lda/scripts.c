@@ -39,9 +39,15 @@ add(const struct loader *l, enum engine_location location, const char *name,
 	struct engine_script *script;
 	struct str copy = arena_copy(l->a, str_of(name));
 
-	if (l->r->n == SCRIPTS_MAX || !copy.p)
+	if (l->r->n == SCRIPTS_MAX)
 		return verdict_set(l->v, V_TROUBLE, "more than %d scripts",
 		    SCRIPTS_MAX);
+	/* Most recipients have none. */
+	if (!l->r->list)
+		l->r->list = arena_array(l->a, SCRIPTS_MAX,
+		    sizeof(*l->r->list));
+	if (!l->r->list || !copy.p)
+		return verdict_set(l->v, V_NO_MEMORY, "arena is full");
 	script = &l->r->list[l->r->n++];
 	script->name = copy;
 	script->text = text;
@@ -149,10 +155,7 @@ scripts_load(const struct settings *s, const struct account *account,
 	enum user_file_owner owner;
 	bool there = false;
 
-	*r = (struct scripts){ .list = arena_array(a, SCRIPTS_MAX,
-	    sizeof(*r->list)) };
-	if (!r->list)
-		return verdict_set(v, V_NO_MEMORY, "arena is full");
+	*r = (struct scripts){ .list = NULL };
 	if (s->sieve_engine == SET_ENGINE_NONE)
 		return 0;
 	if (take_list(&l, "sieve_before", &s->sieve_before) < 0 ||

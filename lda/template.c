@@ -88,11 +88,17 @@ expand(struct str t, const struct template_names *names, size_t base,
     struct buf *out, size_t *fixed, bool *has_fixed)
 {
 	for (size_t i = 0; i < t.n; i++) {
+		ptrdiff_t percent = str_chr(str_sub(t, i, t.n), '%');
+		size_t plain = percent < 0 ? t.n - i : (size_t)percent;
 		bool named = true;
 
-		if (t.p[i] != '%' || i + 1 == t.n) {
-			if (buf_addc(out, t.p[i]) < 0)
+		/* The last byte stands for itself whatever it is. */
+		if (plain == 0 && i + 1 == t.n)
+			plain = 1;
+		if (plain > 0) {
+			if (buf_adds(out, str_sub(t, i, plain)) < 0)
 				return -1;
+			i += plain - 1;
 			continue;
 		}
 		i++;

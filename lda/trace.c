@@ -145,9 +145,13 @@ trace_add(const struct trace_fields *f, struct buf *out)
 		add_word(out, e->client);
 		buf_addc(out, ')');
 	}
-	buf_addf(out, "\n\tby %s with ", f->hostname);
+	buf_addz(out, "\n\tby ");
+	buf_addz(out, f->hostname);
+	buf_addz(out, " with ");
 	buf_adds(out, e->protocol);
-	buf_addf(out, "\n\tid %s\n\tfor <", f->id);
+	buf_addz(out, "\n\tid ");
+	buf_addz(out, f->id);
+	buf_addz(out, "\n\tfor <");
 	buf_adds(out, f->delivered_to);
 	buf_addz(out, ">; ");
 	clock_rfc5322(f->when, out);

@@ -96,10 +96,18 @@ enum user_file
 user_file_read(const struct user_file_place *place, struct arena *a,
     struct str *text_r, const char **why)
 {
-	int dir, fd = -1;
+	char full[4096];
+	struct stat st;
+	int n, dir, fd = -1;
 	enum user_file r;
 
 	*why = "it cannot be opened";
+	/* Most users have none: one look tells, whatever the way there is. */
+	n = snprintf(full, sizeof(full), "%s/%s", place->root, place->path);
+	if (n > 0 && (size_t)n < sizeof(full) && fstatat(AT_FDCWD, full, &st,
+	    AT_SYMLINK_NOFOLLOW) < 0 &&
+	    user_file_errno(errno) == USER_FILE_ABSENT)
+		return USER_FILE_ABSENT;
 	dir = file_open_root(place->root);
 	if (dir < 0)
 		return user_file_errno(errno);

@@ -38,8 +38,16 @@ lmtp_reconfigure(struct lmtp *p, const struct lmtp_config *config)
 void
 lmtp_reply(struct lmtp *p, int reply, const char *code, const char *text)
 {
-	(void)buf_addf(&p->out, "%d %s%s%s\r\n", reply, code, *code ? " " : "",
-	    text); /* a full buffer shows in lmtp_feed */
+	const char digits[] = { (char)('0' + reply / 100 % 10),
+	    (char)('0' + reply / 10 % 10), (char)('0' + reply % 10), ' ' };
+
+	/* A full buffer shows in lmtp_feed. */
+	(void)buf_add(&p->out, digits, sizeof(digits));
+	(void)buf_addz(&p->out, code);
+	if (*code)
+		(void)buf_addc(&p->out, ' ');
+	(void)buf_addz(&p->out, text);
+	(void)buf_add(&p->out, "\r\n", 2);
 }
 
 void

@@ -10,6 +10,8 @@
 /* First allocation: most lines and headers fit, and malloc serves it from
  * one bin. */
 #define BUF_FIRST 256
+/* Room that a formatted piece is given before it is measured. */
+#define ADDF_GUESS ((size_t)64)
 
 static char nothing[1];
 
@@ -91,20 +93,23 @@ buf_addz(struct buf *b, const char *z)
 }
 
 int
-buf_addc(struct buf *b, char c)
-{
-	return buf_add(b, &c, 1);
-}
-
-int
 buf_addf(struct buf *b, const char *fmt, ...)
 {
+	size_t room, guess = b->max - b->n;
 	va_list ap;
 	int n;
 
+	/* Most fit at the first try; the rest is measured by it. */
+	(void)buf_reserve(b, guess < ADDF_GUESS ? guess : ADDF_GUESS); /* fits */
+	room = b->cap - b->n;
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(b->p + b->n, room, fmt, ap);
 	va_end(ap);
+	if (n >= 0 && (size_t)n < room) {
+		b->n += (size_t)n;
+		return 0;
+	}
+	b->p[b->n] = '\0';
 	if (n < 0 || buf_reserve(b, (size_t)n) < 0) {
 		b->full = true;
 		return -1;

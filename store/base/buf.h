@@ -39,12 +39,21 @@ void buf_cut(struct buf *b, size_t n);
 int buf_add(struct buf *b, const void *p, size_t n);
 int buf_adds(struct buf *b, struct str s);
 int buf_addz(struct buf *b, const char *z);
-int buf_addc(struct buf *b, char c);
 /* printf; only for text of ours and numbers, never for mail. */
 int buf_addf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Room for n more bytes at b->p + b->n; the caller adds to n what it used. */
 int buf_reserve(struct buf *b, size_t n);
+
+static inline int
+buf_addc(struct buf *b, char c)
+{
+	if (b->n + 1 >= b->cap)		/* cap is at most max + 1 */
+		return buf_add(b, &c, 1);
+	b->p[b->n++] = c;
+	b->p[b->n] = '\0';
+	return 0;
+}
 
 /* What is in it, borrowed until the next change. */
 struct str buf_str(const struct buf *b);

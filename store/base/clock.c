@@ -78,29 +78,85 @@ utc(time_t t)
 	return tm;
 }
 
+/* Two digits. Every message has three dates, and printf(3) takes ten times as
+ * long for one. */
+static void
+two(struct buf *out, int n)
+{
+	char digits[2] = { (char)('0' + n / 10 % 10), (char)('0' + n % 10) };
+
+	(void)buf_add(out, digits, 2);	/* the caller looks at out->full */
+}
+
+static void
+year(struct buf *out, int tm_year)
+{
+	int n = tm_year + 1900;
+
+	if (n < 1000 || n > 9999) {
+		(void)buf_addf(out, "%d", n);
+		return;
+	}
+	two(out, n / 100);
+	two(out, n);
+}
+
+/* hh:mm:ss */
+static void
+time_of_day(struct buf *out, const struct tm *tm)
+{
+	two(out, tm->tm_hour);
+	(void)buf_addc(out, ':');
+	two(out, tm->tm_min);
+	(void)buf_addc(out, ':');
+	two(out, tm->tm_sec);
+}
+
 void
 clock_asctime(time_t t, struct buf *out)
 {
 	struct tm tm = utc(t);
 
-	buf_addf(out, "%s %s %2d %02d:%02d:%02d %d", day_names[tm.tm_wday],
-	    months[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-	    tm.tm_year + 1900);
+	(void)buf_add(out, day_names[tm.tm_wday], 3);
+	(void)buf_addc(out, ' ');
+	(void)buf_add(out, months[tm.tm_mon], 3);
+	(void)buf_addc(out, ' ');
+	if (tm.tm_mday < 10) {
+		(void)buf_addc(out, ' ');
+		(void)buf_addc(out, (char)('0' + tm.tm_mday));
+	} else {
+		two(out, tm.tm_mday);
+	}
+	(void)buf_addc(out, ' ');
+	time_of_day(out, &tm);
+	(void)buf_addc(out, ' ');
+	year(out, tm.tm_year);
 }
 
 void
 clock_rfc5322(time_t t, struct buf *out)
 {
 	struct tm tm;
-	long off;
+	int off;
 
 	if (!localtime_r(&t, &tm))
 		abort();
-	off = labs(tm.tm_gmtoff) / 60;
-	buf_addf(out, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld",
-	    day_names[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
-	    tm.tm_gmtoff < 0 ? '-' : '+', off / 60, off % 60);
+	off = (int)(labs(tm.tm_gmtoff) / 60);
+	(void)buf_add(out, day_names[tm.tm_wday], 3);
+	(void)buf_addz(out, ", ");
+	if (tm.tm_mday < 10)
+		(void)buf_addc(out, (char)('0' + tm.tm_mday));
+	else
+		two(out, tm.tm_mday);
+	(void)buf_addc(out, ' ');
+	(void)buf_add(out, months[tm.tm_mon], 3);
+	(void)buf_addc(out, ' ');
+	year(out, tm.tm_year);
+	(void)buf_addc(out, ' ');
+	time_of_day(out, &tm);
+	(void)buf_addz(out, tm.tm_gmtoff < 0 ? " -" : " +");
+	two(out, off / 60);
+	two(out, off % 60);
 }
 
 void
@@ -108,6 +164,12 @@ clock_iso(time_t t, struct buf *out)
 {
 	struct tm tm = utc(t);
 
-	buf_addf(out, "%d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900,
-	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	year(out, tm.tm_year);
+	(void)buf_addc(out, '-');
+	two(out, tm.tm_mon + 1);
+	(void)buf_addc(out, '-');
+	two(out, tm.tm_mday);
+	(void)buf_addc(out, 'T');
+	time_of_day(out, &tm);
+	(void)buf_addc(out, 'Z');
 }

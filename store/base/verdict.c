@@ -91,7 +91,12 @@ why_of_errno(int error)
 static void __attribute__((format(printf, 3, 0)))
 print(char *out, size_t size, const char *fmt, va_list ap)
 {
-	if (vsnprintf(out, size, fmt, ap) < 0)
+	size_t n = strlen(fmt);
+
+	/* "stored", "sender": most say just a word. */
+	if (n < size && !memchr(fmt, '%', n))
+		memcpy(out, fmt, n + 1);
+	else if (vsnprintf(out, size, fmt, ap) < 0)
 		out[0] = '\0';
 	for (char *p = out; *p; p++)
 		if (ascii_iscntrl(*p))
