@@ -32,7 +32,7 @@ struct head {
 static uint64_t
 seeded(uint64_t seed, struct str s)
 {
-	struct checksum c = { .sum = seed };
+	struct checksum c = { .lane = { seed } };
 
 	checksum_add(&c, s.p, s.n);
 	return checksum_value(&c);
