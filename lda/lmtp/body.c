@@ -8,6 +8,22 @@ lmtp_body_init(struct lmtp_body *b)
 	b->at = BODY_START;
 }
 
+/* Where a line that begins with a dot begins, behind its CRLF within s; NULL:
+ * none. Dots are rare, and base64 has none at all, so they are what is sought:
+ * memmem(3) for all three bytes takes four times as long. */
+static const char *
+dotted_line(const char *p, size_t n)
+{
+	const char *at = p, *end = p + n;
+
+	while (at < end && (at = memchr(at, '.', (size_t)(end - at)))) {
+		if (at - p >= 2 && at[-1] == '\n' && at[-2] == '\r')
+			return at;
+		at++;
+	}
+	return NULL;
+}
+
 /*
  * The longest piece of s that can be stored as it is, from a state in which
  * no dot is held back. Afterwards b->at says what the last byte means; it is
@@ -25,10 +41,10 @@ plain(struct lmtp_body *b, struct str s)
 			return 1;
 		from = 1;
 	}
-	hit = memmem(s.p + from, s.n - from, "\r\n.", 3);
+	hit = dotted_line(s.p + from, s.n - from);
 	if (hit) {
 		b->at = BODY_START;
-		return (size_t)(hit - s.p) + 2;
+		return (size_t)(hit - s.p);
 	}
 	if (s.p[s.n - 1] == '\r')
 		b->at = BODY_CR;

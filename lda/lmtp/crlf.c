@@ -5,32 +5,40 @@
 size_t
 crlf_feed(struct crlf *c, struct str *in, char *out, size_t size)
 {
-	const char *cr;
+	const char *p = in->p, *end = in->p + in->n, *cr;
 	size_t n = 0, piece;
 
-	while (in->n && n + 2 <= size) {
+	while (p < end && n + 2 <= size) {
 		if (c->held) {
 			c->held = false;
-			if (in->p[0] != '\n')
+			if (*p != '\n')
 				out[n++] = '\r';
-			if (in->p[0] != '\r') {
-				out[n++] = in->p[0];
-				*in = str_sub(*in, 1, in->n);
-			}
-			if (n + 2 > size || in->n == 0)
+			if (*p != '\r')
+				out[n++] = *p++;
+			if (n + 2 > size || p == end)
 				break;
 		}
-		cr = memchr(in->p, '\r', in->n);
-		piece = cr ? (size_t)(cr - in->p) : in->n;
+		cr = memchr(p, '\r', (size_t)(end - p));
+		piece = (size_t)((cr ? cr : end) - p);
 		if (piece > size - n) {
 			piece = size - n;
 			cr = NULL;
 		}
-		memcpy(out + n, in->p, piece);
+		memcpy(out + n, p, piece);
 		n += piece;
-		*in = str_sub(*in, piece + (cr ? 1 : 0), in->n);
-		c->held = cr != NULL;
+		p += piece;
+		if (!cr)
+			continue;
+		p++;
+		/* Nearly every CR has its LF behind it. */
+		if (p < end && *p == '\n' && n < size) {
+			out[n++] = '\n';
+			p++;
+		} else {
+			c->held = true;
+		}
 	}
+	*in = str_mem(p, (size_t)(end - p));
 	return n;
 }
 
