@@ -15,6 +15,7 @@
 #include "lda/together.h"
 #include "store/base/clock.h"
 #include "store/base/mem.h"
+#include "store/base/self.h"
 #include "store/mailbox.h"
 #include "store/mailbox_find.h"
 
@@ -53,7 +54,7 @@ parcel_init(struct parcel *p, const struct spool *spool,
 	*p = (struct parcel){ .spool = spool, .envelope = envelope,
 	    .when = (time_t)(now / 1000000) };
 	(void)snprintf(p->id, sizeof(p->id), "%llx.%x.%x",
-	    (unsigned long long)now, (unsigned)getpid() & 0xffffffu,
+	    (unsigned long long)now, (unsigned)self_pid() & 0xffffffu,
 	    __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) & 0xffffu); /* fits */
 	return trace_scan(spool, &p->trace, NULL, NULL, v);
 }

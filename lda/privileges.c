@@ -17,6 +17,7 @@
 
 #include "store/base/file.h"
 #include "store/base/num.h"
+#include "store/base/self.h"
 
 /* A local file larger than this is a directory export; NSS reads it better. */
 #define LOCAL_FILE_MAX 65536
@@ -212,6 +213,7 @@ privileges_drop(const struct identity *id, enum privileges_bound bound,
 			return verdict_errno(v, errno, "empty bounding set");
 		if (setresuid(id->uid, id->uid, id->uid) < 0)
 			return verdict_errno(v, errno, "setresuid");
+		self_changed();
 	} else if (eu != id->uid) {
 		return verdict_set(v, V_CONFIG,
 		    "started by uid %u, which is neither root nor uid %u of the "

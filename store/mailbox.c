@@ -7,6 +7,7 @@
 
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/base/self.h"
 #include "store/mailbox_format.h"
 
 static const struct mailbox_ops *
@@ -144,7 +145,7 @@ mailbox_judge_dir(const struct mailbox_spec *spec, const struct stat *st,
 	mode_t others = spec->trust == MAILBOX_TRUST_GROUP ? S_IWOTH :
 	    S_IWOTH | S_IWGRP;
 
-	if (st->st_uid != geteuid() && st->st_uid != 0)
+	if (st->st_uid != self_euid() && st->st_uid != 0)
 		return verdict_set(v, V_BOX_UNSAFE,
 		    "directory of %s in %s belongs to uid %u", spec->path,
 		    spec->root, (unsigned)st->st_uid);
@@ -159,14 +160,14 @@ int
 mailbox_open_dir(const struct mailbox_spec *spec, const char *path,
     bool *missing_r, struct verdict *v)
 {
-	int root, fd;
+	struct kept *root = NULL;
 	struct stat st;
+	int fd;
 
 	*missing_r = false;
-	root = file_open_root(spec->root);
-	if (root < 0)
+	if (kept_open(spec->root, "", &root, &st) < 0)
 		return verdict_errno(v, errno, "open %s", spec->root);
-	fd = file_open_dir(root, path[0] ? path : ".",
+	fd = file_open_dir(kept_fd(root), path[0] ? path : ".",
 	    spec->make == MAILBOX_MAY_MAKE ? FILE_MAKE : FILE_NO_MAKE,
 	    spec->dir_mode);
 	if (fd < 0) {
@@ -178,6 +179,23 @@ mailbox_open_dir(const struct mailbox_spec *spec, const char *path,
 	} else if (mailbox_judge_dir(spec, &st, v) < 0) {
 		file_close(&fd);
 	}
-	file_close(&root);
+	kept_close(&root);
 	return fd;
+}
+
+int
+mailbox_keep_dir(const struct mailbox_spec *spec, const char *path,
+    struct kept **k_r, struct verdict *v)
+{
+	struct stat st;
+	bool missing;
+
+	*k_r = NULL;
+	/* Whatever stands in the way is looked at, made or told there. */
+	if (kept_open(spec->root, path, k_r, &st) < 0)
+		return mailbox_open_dir(spec, path, &missing, v);
+	if (mailbox_judge_dir(spec, &st, v) == 0)
+		return kept_fd(*k_r);
+	kept_close(k_r);
+	return -1;
 }

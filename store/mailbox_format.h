@@ -7,6 +7,7 @@
 
 #include <sys/stat.h>
 
+#include "store/base/kept.h"
 #include "store/mailbox.h"
 
 struct mailbox {
@@ -44,6 +45,13 @@ extern const struct mailbox_ops maildir_ops;
  */
 int mailbox_open_dir(const struct mailbox_spec *spec, const char *path,
     bool *missing_r, struct verdict *v);
+/*
+ * The same from the directories that this process keeps (store/base/kept.h):
+ * borrowed, and given back by kept_close(k_r), which is NULL where the
+ * descriptor is the caller's own.
+ */
+int mailbox_keep_dir(const struct mailbox_spec *spec, const char *path,
+    struct kept **k_r, struct verdict *v);
 /* Judges an open file or directory; -1 with V_BOX_UNSAFE. */
 int mailbox_judge_dir(const struct mailbox_spec *spec, const struct stat *st,
     struct verdict *v);

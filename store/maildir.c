@@ -19,6 +19,7 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/base/self.h"
 #include "store/keywords.h"
 #include "store/mailbox_format.h"
 
@@ -68,7 +69,7 @@ sub_dir(struct maildir *m, const char *name, struct verdict *v)
 	}
 	if (fstat(fd, &st) < 0)
 		verdict_errno(v, errno, "fstat");
-	else if (st.st_uid != geteuid())
+	else if (st.st_uid != self_euid())
 		verdict_set(v, V_BOX_UNSAFE, "%s/%s in %s belongs to uid %u",
 		    s->path, name, s->root, (unsigned)st.st_uid);
 	else if (mailbox_judge_dir(s, &st, v) == 0)
@@ -91,6 +92,19 @@ mark_folder(struct maildir *m, struct verdict *v)
 	return 0;
 }
 
+/* Is it there and ours, if it need not be opened? Nobody but us can put
+ * another in its place: the directory above was judged. */
+static bool
+sub_dir_there(const struct maildir *m, const char *name)
+{
+	struct verdict ignored = VERDICT_INIT;
+	struct stat st;
+
+	return fstatat(m->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(st.st_mode) && st.st_uid == self_euid() &&
+	    mailbox_judge_dir(m->mb.spec, &st, &ignored) == 0;
+}
+
 static int
 open_dirs(struct maildir *m, struct verdict *v)
 {
@@ -110,14 +124,17 @@ open_dirs(struct maildir *m, struct verdict *v)
 		if (s->make == MAILBOX_MAY_MAKE && mark_folder(m, v) < 0)
 			return -1;
 	}
-	m->tmp = sub_dir(m, "tmp", v);
-	if (m->tmp < 0)
-		return -1;
+	if (!sub_dir_there(m, "tmp")) {
+		m->tmp = sub_dir(m, "tmp", v);
+		if (m->tmp < 0)
+			return -1;
+	}
 	/* Readers look for both; a Maildir with one of them is half made. */
 	m->dest = sub_dir(m, "new", v);
 	if (m->dest < 0)
 		return -1;
-	if (s->make == MAILBOX_MAY_MAKE || s->flags || s->keyword_count) {
+	if (s->flags || s->keyword_count ||
+	    (s->make == MAILBOX_MAY_MAKE && !sub_dir_there(m, "cur"))) {
 		int cur = sub_dir(m, "cur", v);
 
 		if (cur < 0)
@@ -195,16 +212,19 @@ static int
 make_name(const struct maildir *m, char *name)
 {
 	static unsigned count;
+	static uint32_t noise;	/* of this process */
+	static pid_t owner;
 	struct buf out;
-	uint32_t noise = 0;
 	int64_t now = clock_now_us();
 
 	/* Without it the rest is still unique. */
-	if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) < 0)
+	if (owner != self_pid() &&
+	    getrandom(&noise, sizeof(noise), GRND_NONBLOCK) < 0)
 		noise = 0;
+	owner = self_pid();
 	buf_init(&out, NAME_SIZE - 1);
 	buf_addf(&out, "%lld.M%lldP%dQ%uR%08x.", (long long)(now / 1000000),
-	    (long long)(now % 1000000), (int)getpid(),
+	    (long long)(now % 1000000), (int)owner,
 	    __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED), noise);
 	add_host(&out, m->mb.spec->hostname);
 	buf_addf(&out, ",S=%llu,W=%llu", (unsigned long long)m->mb.size,
@@ -263,7 +283,15 @@ open_tmp(struct maildir *m, struct verdict *v)
 {
 	mode_t mode = m->mb.spec->file_mode;
 
-	m->fd = file_open_beneath(m->tmp, ".", O_WRONLY | O_TMPFILE, mode);
+	m->fd = file_open_beneath(m->dirfd, "tmp", O_WRONLY | O_TMPFILE, mode);
+	if (m->fd < 0 && m->tmp < 0) {
+		int error = errno;
+
+		m->tmp = sub_dir(m, "tmp", v);
+		if (m->tmp < 0)
+			return -1;
+		errno = error;
+	}
 	if (m->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR ||
 	    errno == ENOENT || errno == EINVAL)) {
 		for (int i = 0; i < NAME_TRIES; i++) {
@@ -280,7 +308,8 @@ open_tmp(struct maildir *m, struct verdict *v)
 	if (m->fd < 0)
 		return verdict_errno(v, errno, "create message in %s/tmp",
 		    m->mb.spec->path);
-	if (fchmod(m->fd, mode) < 0)
+	/* The umask is the caller's, the mode the administrator's. */
+	if ((mode & file_umask()) && fchmod(m->fd, mode) < 0)
 		return verdict_errno(v, errno, "fchmod");
 	return 0;
 }
@@ -323,16 +352,13 @@ static int
 maildir_publish(struct mailbox *mb, struct verdict *v)
 {
 	struct maildir *m = maildir_of(mb);
-	char path[40];
 
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", m->fd); /* fits */
 	for (int i = 0; i < NAME_TRIES; i++) {
 		if (make_name(m, m->name) < 0)
 			break;
 		if (m->tmp_name[0] ?
 		    linkat(m->tmp, m->tmp_name, m->dest, m->name, 0) == 0 :
-		    linkat(AT_FDCWD, path, m->dest, m->name,
-		    AT_SYMLINK_FOLLOW) == 0)
+		    file_link_open(m->fd, m->dest, m->name) == 0)
 			return 0;
 		if (errno != EEXIST)
 			break;

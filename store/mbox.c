@@ -14,6 +14,7 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/base/self.h"
 #include "store/keywords.h"
 #include "store/mailbox_format.h"
 
@@ -30,6 +31,7 @@
 
 struct mbox {
 	struct mailbox mb;	/* first */
+	struct kept *dir;	/* dirfd is its, or NULL */
 	int dirfd, fd;
 	char name[NAME_MAX_BYTES + 1];
 	struct mbox_lock lock;
@@ -39,6 +41,7 @@ struct mbox {
 	struct buf flags;
 	struct buf copy;	/* the whole copy when it is small */
 	bool built;
+	ino_t ino;
 	uint64_t before;	/* size as we found it */
 	uint64_t old_size;	/* where our message begins */
 	bool appended;		/* something may have been written */
@@ -152,7 +155,7 @@ judge(const struct mbox *m, const struct stat *st, struct verdict *v)
 		what = "not a regular file";
 	else if (st->st_nlink != 1)
 		what = "has several names";
-	else if (st->st_uid != geteuid())
+	else if (st->st_uid != self_euid())
 		what = "belongs to another user";
 	else if ((st->st_mode & S_IWOTH) ||
 	    ((st->st_mode & S_IWGRP) && st->st_gid != getegid() &&
@@ -170,7 +173,6 @@ static int
 open_box(struct mbox *m, struct verdict *v)
 {
 	const struct mailbox_spec *s = m->mb.spec;
-	struct stat st;
 
 	m->fd = file_open_beneath(m->dirfd, m->name, O_RDWR | O_APPEND, 0);
 	if (m->fd < 0 && errno == ENOENT && s->make == MAILBOX_MAY_MAKE) {
@@ -194,9 +196,7 @@ open_box(struct mbox *m, struct verdict *v)
 			v->why = V_BOX_UNSAFE;
 		return -1;
 	}
-	if (fstat(m->fd, &st) < 0)
-		return verdict_errno(v, errno, "fstat %s", s->path);
-	return judge(m, &st, v);
+	return 0;
 }
 
 /* Has the path still the file that we hold the locks of? */
@@ -217,15 +217,19 @@ open_locked(struct mbox *m, struct verdict *v)
 	struct stat st;
 
 	for (int i = 0; i < REPLACED_TRIES; i++) {
-		if (open_box(m, v) < 0 ||
-		    mbox_lock_take(&m->lock, m->dirfd, m->name, m->fd, &s->lock,
-		    v) < 0)
+		if (open_box(m, v) < 0)
 			return -1;
+		if (mbox_lock_take(&m->lock, m->dirfd, m->name, m->fd,
+		    &s->lock, v) < 0) {
+			/* What is not a mailbox is not busy. */
+			if (fstat(m->fd, &st) == 0)
+				(void)judge(m, &st, v);	/* v says it */
+			return -1;
+		}
 		m->mb.locks_broken = m->lock.broken;
 		if (still_there(m, &st)) {
 			m->old_size = (uint64_t)st.st_size;
-			/* What was judged is what is locked, but its owner
-			 * could have linked it elsewhere while we waited. */
+			m->ino = st.st_ino;
 			return judge(m, &st, v);
 		}
 		mbox_lock_release(&m->lock);
@@ -307,7 +311,6 @@ mbox_open(struct mailbox *mb, struct verdict *v)
 {
 	struct mbox *m = mbox_of(mb);
 	char dir[4096];
-	bool missing;
 
 	m->dirfd = m->fd = -1;
 	mbox_lock_init(&m->lock);
@@ -317,7 +320,7 @@ mbox_open(struct mailbox *mb, struct verdict *v)
 	add_flags(m);
 	if (build(m, v) < 0 || split_path(m, dir, sizeof(dir), v) < 0)
 		return -1;
-	m->dirfd = mailbox_open_dir(mb->spec, dir, &missing, v);
+	m->dirfd = mailbox_keep_dir(mb->spec, dir, &m->dir, v);
 	if (m->dirfd < 0 || open_locked(m, v) < 0)
 		return -1;
 	undo_init(&m->undo, m->fd, mb->spec->undo, mb->spec->lock.slot_dir);
@@ -404,7 +407,7 @@ mbox_publish(struct mailbox *mb, struct verdict *v)
 	else if (content_write(mb->content, mb->spec->variant, sink_plan,
 	    &m->plan) < 0)
 		return verdict_errno(v, errno, "read spooled message");
-	if (undo_begin(&m->undo, m->dirfd, m->name, &m->plan,
+	if (undo_begin(&m->undo, m->dirfd, m->name, m->ino, &m->plan,
 	    m->built ? buf_str(&m->copy) : STR(""), v) < 0)
 		return -1;
 	m->appended = true;
@@ -473,6 +476,9 @@ mbox_close(struct mailbox *mb)
 	mbox_lock_release(&m->lock);
 	undo_release(&m->undo);
 	file_close(&m->fd);
+	if (m->dir)
+		m->dirfd = -1;
+	kept_close(&m->dir);
 	file_close(&m->dirfd);
 	buf_release(&m->copy);
 	buf_release(&m->flags);

@@ -250,7 +250,6 @@ by_liblockfile(struct mbox_lock *l, const char *lockname, struct verdict *v)
 static enum attempt
 by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 {
-	char path[40];
 	int fd;
 	enum attempt done = FAILED;
 
@@ -261,10 +260,8 @@ by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 		verdict_errno(v, errno, "create %s", lockname);
 		return FAILED;
 	}
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
 	if (slot_write_pid(fd) == 0) {
-		if (linkat(AT_FDCWD, path, l->dirfd, lockname,
-		    AT_SYMLINK_FOLLOW) == 0)
+		if (file_link_open(fd, l->dirfd, lockname) == 0)
 			done = TAKEN;
 		else if (errno == EEXIST)
 			done = BUSY;
@@ -279,14 +276,11 @@ static enum attempt
 by_slot(struct mbox_lock *l, const char *lockname, const char *slot_dir,
     struct verdict *v)
 {
-	char path[40];
-
 	int fd = slot_dir ? slot_lock(slot_dir) : -1;
 
 	if (fd < 0)
 		return by_link(l, lockname, v);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
-	if (linkat(AT_FDCWD, path, l->dirfd, lockname, AT_SYMLINK_FOLLOW) == 0)
+	if (file_link_open(fd, l->dirfd, lockname) == 0)
 		return TAKEN;
 	if (errno == EEXIST)
 		return BUSY;
@@ -457,9 +451,9 @@ mbox_lock_release(struct mbox_lock *l)
 	struct flock fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
 	/* Nothing can be done about a lock that does not go away; the next
-	 * one finds our pid in it. */
-	if (l->name[0])
-		(void)unlinkat(l->dirfd, l->name, 0);
+	 * one finds our pid in it, so that must stay there. */
+	if (l->name[0] && unlinkat(l->dirfd, l->name, 0) < 0 && errno != ENOENT)
+		slot_lock_useless();
 	if (l->flock_held)
 		(void)flock(l->fd, LOCK_UN);
 	if (l->fcntl_held)

@@ -2,17 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "store/base/checksum.h"
+#include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/base/self.h"
 
 /* Slots of all processes that deliver here at the same time; one that finds
  * none free in some tries goes without. */
@@ -22,6 +27,8 @@
 /* A copy that a dead process left keeps its slot for so long: then nobody
  * has delivered to that mbox, or it is gone. */
 #define COPY_KEPT_SECONDS (30 * 86400)
+/* Of a copy, the least that is mapped; letters without attachments fit. */
+#define MAP_FIRST ((size_t)64 * 1024)
 #define COPY_MAGIC 0x79706356u	/* "Vcpy" in memory */
 
 /* In front of a copy; host order. */
@@ -36,11 +43,19 @@ struct copy_head {
 /* A process delivers one mbox after the other; a child of it has its own. */
 static struct {
 	int lock, copy;
+	char *map;		/* of copy, `mapped` bytes; NULL: none */
+	size_t mapped;
 	pid_t owner;
+	int64_t pid_ms;		/* when the pid was last written */
 	bool unlinkable;	/* the mailboxes are on another file system */
 	bool useless;		/* no directory, no slot */
+	bool again;		/* a copy was made before: it pays to map it */
 	bool pending;		/* the copy is of an append that did not end */
 } slot = { .lock = -1, .copy = -1 };
+
+/* A lock's age is that of its slot, and liblockfile's patience is five
+ * minutes; the holder refreshes what it holds. */
+#define PID_KEPT_MS 20000
 
 int
 slot_write_pid(int fd)
@@ -48,9 +63,48 @@ slot_write_pid(int fd)
 	char text[24];
 	/* Always as long, so that a later pid covers an earlier one; shorter
 	 * than the 16 bytes that liblockfile 1.17 can read. */
-	int n = snprintf(text, sizeof(text), "%-10d\n", (int)getpid());
+	int n = snprintf(text, sizeof(text), "%-10d\n", (int)self_pid());
 
 	return file_pwrite_all(fd, text, (size_t)n, 0);
+}
+
+static void
+give_up_slot(void)
+{
+	if (slot.map)
+		(void)munmap(slot.map, slot.mapped);
+	slot.map = NULL;
+	slot.mapped = 0;
+	slot.pid_ms = 0;
+	file_close(&slot.lock);
+	file_close(&slot.copy);
+}
+
+/*
+ * Room for n bytes of the copy, in memory: a page of it costs nothing to
+ * write, where a call costs a microsecond and more. The blocks are allocated
+ * first, since memory cannot say "no space". false: write it with calls.
+ */
+static bool
+map_copy(size_t n)
+{
+	size_t want = MAP_FIRST;
+	void *p;
+
+	if (n <= slot.mapped)
+		return true;
+	while (want < n)
+		want *= 2;
+	if (fallocate(slot.copy, 0, 0, (off_t)want) < 0)
+		return false;
+	p = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_SHARED, slot.copy, 0);
+	if (p == MAP_FAILED)
+		return false;
+	if (slot.map)
+		(void)munmap(slot.map, slot.mapped);
+	slot.map = p;
+	slot.mapped = want;
+	return true;
 }
 
 /* Does the file hold a copy that somebody may still want? */
@@ -69,7 +123,7 @@ static bool
 is_file_of_ours(int fd, struct stat *st)
 {
 	return fstat(fd, st) == 0 && S_ISREG(st->st_mode) &&
-	    st->st_uid == geteuid();
+	    st->st_uid == self_euid();
 }
 
 /*
@@ -130,10 +184,9 @@ have_slot(const char *path)
 {
 	int dir;
 
-	if (slot.owner != getpid()) {
-		file_close(&slot.lock);
-		file_close(&slot.copy);
-		slot.owner = getpid();
+	if (slot.owner != self_pid()) {
+		give_up_slot();
+		slot.owner = self_pid();
 		slot.unlinkable = slot.useless = slot.pending = false;
 	}
 	if (slot.lock >= 0)
@@ -143,7 +196,7 @@ have_slot(const char *path)
 	dir = open_dir(path, FILE_MAKE);
 	/* Processes begin at different slots and rarely meet. */
 	for (unsigned i = 0; dir >= 0 && i < SLOT_TRIES && slot.lock < 0; i++)
-		take_slot(dir, ((unsigned)getpid() + i) % SLOTS);
+		take_slot(dir, ((unsigned)self_pid() + i) % SLOTS);
 	file_close(&dir);
 	slot.useless = slot.lock < 0;
 	return !slot.useless;
@@ -152,16 +205,22 @@ have_slot(const char *path)
 int
 slot_lock(const char *path)
 {
+	int64_t now = clock_mono_ms();
 	struct stat st;
 
 	if (!have_slot(path) || slot.unlinkable)
 		return -1;
+	if (slot.pid_ms && now - slot.pid_ms < PID_KEPT_MS)
+		return slot.lock;
 	/* A second name that we could not take away would be overwritten. */
 	if (fstat(slot.lock, &st) < 0 || st.st_nlink != 1) {
 		slot.unlinkable = true;
 		return -1;
 	}
-	return slot_write_pid(slot.lock) == 0 ? slot.lock : -1;
+	if (slot_write_pid(slot.lock) < 0)
+		return -1;
+	slot.pid_ms = now;
+	return slot.lock;
 }
 
 void
@@ -172,6 +231,21 @@ slot_lock_useless(void)
 
 /* --- copies -------------------------------------------------------------------- */
 
+/* What is behind the head first, "busy" last: a kill comes between two
+ * instructions, and the kernel has then what was stored before it. */
+static void
+fill_map(const struct copy_head *h, struct str copy)
+{
+	struct copy_head quiet = *h;
+
+	quiet.busy = 0;
+	memcpy(slot.map + sizeof(quiet), copy.p, copy.n);
+	memcpy(slot.map, &quiet, sizeof(quiet));
+	atomic_signal_fence(memory_order_seq_cst);
+	memcpy(slot.map + offsetof(struct copy_head, busy), &h->busy,
+	    sizeof(h->busy));
+}
+
 void
 slot_copy_begin(const char *path, const struct slot_append *what,
     struct str copy)
@@ -181,9 +255,8 @@ slot_copy_begin(const char *path, const struct slot_append *what,
 
 	/* A torn tail that we could not take away ourselves is the next
 	 * delivery's: its copy stays, and we take another slot. */
-	if (slot.pending && slot.owner == getpid()) {
-		file_close(&slot.lock);
-		file_close(&slot.copy);
+	if (slot.pending && slot.owner == self_pid()) {
+		give_up_slot();
 		slot.pending = false;
 	}
 	if (copy.n == 0 || copy.n > SLOT_COPY_MAX || !have_slot(path))
@@ -191,8 +264,11 @@ slot_copy_begin(const char *path, const struct slot_append *what,
 	slot.pending = true;
 	h.sum = checksum_of(copy.p, copy.n);
 	/* Without it the tail is judged by its sums. */
-	if (file_pwrite_all(slot.copy, copy.p, copy.n, sizeof(h)) == 0)
+	if (slot.again && map_copy(sizeof(h) + copy.n))
+		fill_map(&h, copy);
+	else if (file_pwrite_all(slot.copy, copy.p, copy.n, sizeof(h)) == 0)
 		(void)file_pwrite_all(slot.copy, &h, sizeof(h), 0);
+	slot.again = true;
 }
 
 void
@@ -200,10 +276,13 @@ slot_copy_end(void)
 {
 	static const struct copy_head none;
 
-	if (slot.copy < 0 || slot.owner != getpid())
+	if (slot.copy < 0 || slot.owner != self_pid())
 		return;
 	slot.pending = false;
-	(void)file_pwrite_all(slot.copy, &none, sizeof(none), 0);
+	if (slot.map)
+		memcpy(slot.map, &none, sizeof(none));
+	else
+		(void)file_pwrite_all(slot.copy, &none, sizeof(none), 0);
 }
 
 /* Are the n bytes of the mbox the beginning of this copy? */

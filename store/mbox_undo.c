@@ -293,7 +293,7 @@ undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 }
 
 int
-undo_begin(struct undo *u, int dirfd, const char *name,
+undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
     const struct undo_plan *plan, struct str copy, struct verdict *v)
 {
 	struct slot_append what = { .old_size = plan->old_size,
@@ -304,10 +304,8 @@ undo_begin(struct undo *u, int dirfd, const char *name,
 
 	if (u->place == UNDO_OFF)
 		return 0;
-	if (fstat(u->fd, &st) < 0)
-		return verdict_errno(v, errno, "fstat");
-	r.ino = (uint32_t)st.st_ino;
-	what.ino = st.st_ino;
+	r.ino = (uint32_t)ino;
+	what.ino = ino;
 	if (u->slot_dir)
 		slot_copy_begin(u->slot_dir, &what, copy);
 	memcpy(r.sum, plan->sum, sizeof(r.sum));

@@ -28,6 +28,7 @@
 #define STORE_MBOX_UNDO_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "store/base/checksum.h"
 #include "store/base/str.h"
@@ -72,8 +73,9 @@ void undo_init(struct undo *u, int fd, enum undo_place place,
  */
 int undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
     uint64_t *cut_r, struct verdict *v);
-/* `copy` is the whole message when it is in memory, else empty. */
-int undo_begin(struct undo *u, int dirfd, const char *name,
+/* `ino` is the mbox's inode; `copy` is the whole message when it is in
+ * memory, else empty. */
+int undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
     const struct undo_plan *plan, struct str copy, struct verdict *v);
 void undo_end(struct undo *u);
 void undo_release(struct undo *u);

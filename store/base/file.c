@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,6 +114,42 @@ file_open_dir(int dirfd, const char *path, enum file_make make, mode_t mode)
 			return -1;
 		at = next;
 	}
+}
+
+mode_t
+file_umask(void)
+{
+	static mode_t mask;
+	static bool known;
+
+	if (!known) {
+		mask = umask(077);
+		(void)umask(mask);
+		known = true;
+	}
+	return mask;
+}
+
+int
+file_link_open(int fd, int dirfd, const char *name)
+{
+	static bool by_proc;	/* a kernel before 6.10, as this one was seen */
+	char path[40];
+
+	/* Without a walk through /proc, if the kernel lets the file's opener
+	 * do so; older ones want CAP_DAC_READ_SEARCH and say ENOENT, which
+	 * may also be the directory's. */
+	if (!by_proc) {
+		if (linkat(fd, "", dirfd, name, AT_EMPTY_PATH) == 0)
+			return 0;
+		if (errno != ENOENT && errno != EPERM && errno != EINVAL)
+			return -1;
+	}
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
+	if (linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW) < 0)
+		return -1;
+	by_proc = true;
+	return 0;
 }
 
 int

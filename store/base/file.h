@@ -33,6 +33,12 @@ int file_open_inside(int dirfd, const char *path, int flags);
 enum file_make { FILE_NO_MAKE, FILE_MAKE };
 int file_open_dir(int dirfd, const char *path, enum file_make make, mode_t mode);
 
+/*
+ * Gives an open file, perhaps one without a name (O_TMPFILE), the name `name`
+ * below dirfd. 0, or -1 with errno of linkat(2): EEXIST when there is one.
+ */
+int file_link_open(int fd, int dirfd, const char *name);
+
 /* All of it, in as many calls as it takes. */
 int file_write_all(int fd, const void *p, size_t n);
 /* The same by write(2) alone, for a process that has no other call left. */
@@ -50,6 +56,10 @@ int file_read_whole(int fd, struct buf *out);
 /* rename(2) over a regular file or nothing. A device, a link, a FIFO that an
  * administrator has named (/dev/null) is not replaced: EEXIST. */
 int file_rename_over(int olddir, const char *old, int newdir, const char *new);
+
+/* The process's umask, as it was when first asked: who changes it afterwards
+ * says the modes of files himself. */
+mode_t file_umask(void);
 
 /* fsync / fdatasync. A failed sync is an error for good: the kernel drops
  * the dirty pages and a second try would say 0 for lost data. */

@@ -4,9 +4,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -16,7 +18,9 @@
 #include "store/base/checksum.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
+#include "store/base/kept.h"
 #include "store/base/num.h"
+#include "store/base/self.h"
 #include "store/base/str.h"
 #include "store/base/verdict.h"
 
@@ -315,6 +319,197 @@ arena_counts_and_gives_back(void **state)
 	arena_release(&a);
 }
 
+/* Formatting begins in what room there is; what comes out must not tell. */
+static void
+buf_formats_across_its_room(void **state)
+{
+	char want[400];
+
+	(void)state;
+	memset(want, 'y', sizeof(want));
+	for (int n = 0; n < 300; n++) {
+		struct buf b;
+
+		buf_init(&b, 299);
+		assert_int_equal(buf_addz(&b, "x"), 0);
+		if (n < 299) {
+			assert_int_equal(buf_addf(&b, "%.*s", n, want), 0);
+			assert_int_equal(b.n, n + 1);
+			assert_memory_equal(b.p + 1, want, (size_t)n);
+		} else {
+			assert_int_equal(buf_addf(&b, "%.*s", n, want), -1);
+			assert_string_equal(b.p, "x");
+			assert_true(b.full);
+		}
+		assert_int_equal(b.p[b.n], '\0');
+		buf_release(&b);
+	}
+}
+
+static void
+make_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, text, strlen(text)), 0);
+	file_close(&fd);
+}
+
+/* The descriptor of DIR/NAME must lead to where the path leads now. */
+static void
+assert_kept(const char *root, const char *name, const char *file)
+{
+	struct kept *k = NULL;
+	struct stat st;
+	int fd;
+
+	assert_int_equal(kept_open(root, name, &k, &st), 0);
+	fd = openat(kept_fd(k), file, O_RDONLY);
+	assert_true(fd >= 0);
+	file_close(&fd);
+	kept_close(&k);
+	assert_null(k);
+	kept_close(&k);
+}
+
+static void
+kept_directories_follow_the_path(void **state)
+{
+	char top[] = "/tmp/vbox-kept-XXXXXX", a[64], b[64], old[64], sub[80];
+	struct kept *k = NULL, *many[40] = { NULL };
+	struct stat st;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	(void)snprintf(a, sizeof(a), "%s/a", top);
+	(void)snprintf(b, sizeof(b), "%s/b", top);
+	(void)snprintf(old, sizeof(old), "%s/old", top);
+	assert_int_equal(kept_open(a, "", &k, &st), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(mkdir(a, 0700), 0);
+	(void)snprintf(sub, sizeof(sub), "%s/d", a);
+	assert_int_equal(mkdir(sub, 0700), 0);
+	(void)snprintf(sub, sizeof(sub), "%s/d/first", a);
+	make_file(sub, "");
+	assert_kept(a, "d", "first");
+	assert_kept(a, "d", "first");
+
+	/* Another directory takes the place: of the root, of the name. */
+	assert_int_equal(kept_open(a, "d", &k, &st), 0);
+	assert_int_equal(rename(a, old), 0);
+	assert_int_equal(mkdir(a, 0700), 0);
+	(void)snprintf(sub, sizeof(sub), "%s/d", a);
+	assert_int_equal(mkdir(sub, 0700), 0);
+	(void)snprintf(sub, sizeof(sub), "%s/d/second", a);
+	make_file(sub, "");
+	assert_kept(a, "d", "second");
+	/* Who holds the old one still has it. */
+	fd = openat(kept_fd(k), "first", O_RDONLY);
+	assert_true(fd >= 0);
+	file_close(&fd);
+	kept_close(&k);
+	assert_kept(a, "d", "second");
+
+	/* A link as the root is the administrator's, below it nobody's. */
+	assert_int_equal(symlink(a, b), 0);
+	assert_kept(b, "d", "second");
+	(void)snprintf(sub, sizeof(sub), "%s/link", a);
+	assert_int_equal(symlink("d", sub), 0);
+	assert_int_equal(kept_open(a, "link", &k, &st), -1);
+	assert_int_equal(kept_open(a, "d/x", &k, &st), -1);
+	assert_int_equal(errno, EINVAL);
+	(void)snprintf(sub, sizeof(sub), "%s/d", a);
+	assert_int_equal(kept_open(a, "..", &k, &st), -1);
+
+	/* More than are kept, all in use at the same time. */
+	for (size_t i = 0; i < 40; i++) {
+		char name[8];
+
+		(void)snprintf(name, sizeof(name), "n%zu", i);
+		(void)snprintf(sub, sizeof(sub), "%s/%s", a, name);
+		assert_int_equal(mkdir(sub, 0700), 0);
+		assert_int_equal(kept_open(a, name, &many[i], &st), 0);
+		assert_int_equal(fstat(kept_fd(many[i]), &st), 0);
+	}
+	for (size_t i = 0; i < 40; i++) {
+		struct stat now;
+		char name[8];
+
+		(void)snprintf(name, sizeof(name), "n%zu", i);
+		(void)snprintf(sub, sizeof(sub), "%s/%s", a, name);
+		assert_int_equal(stat(sub, &st), 0);
+		assert_int_equal(fstat(kept_fd(many[i]), &now), 0);
+		assert_int_equal(now.st_ino, st.st_ino);
+		kept_close(&many[i]);
+		assert_int_equal(rmdir(sub), 0);
+	}
+	/* A failed assertion leaves them for a look. */
+	(void)snprintf(sub, sizeof(sub), "%s/d/second", a);
+	(void)unlink(sub);
+	(void)snprintf(sub, sizeof(sub), "%s/d", a);
+	(void)rmdir(sub);
+	(void)snprintf(sub, sizeof(sub), "%s/link", a);
+	(void)unlink(sub);
+	(void)rmdir(a);
+	(void)unlink(b);
+	(void)snprintf(sub, sizeof(sub), "%s/d/first", old);
+	(void)unlink(sub);
+	(void)snprintf(sub, sizeof(sub), "%s/d", old);
+	(void)rmdir(sub);
+	(void)rmdir(old);
+	assert_int_equal(rmdir(top), 0);
+}
+
+/* A child is another process, whatever its parent knew. */
+static void
+self_is_right_in_a_child(void **state)
+{
+	pid_t pid, parent = self_pid();
+	int status;
+
+	(void)state;
+	assert_int_equal(parent, getpid());
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(self_pid() == getpid() && self_pid() != parent ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(self_pid(), parent);
+	assert_int_equal(self_euid(), geteuid());
+}
+
+static void
+nameless_file_gets_a_name(void **state)
+{
+	char top[] = "/tmp/vbox-link-XXXXXX", path[64];
+	int dir, fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	dir = file_open_root(top);
+	fd = openat(dir, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	if (fd < 0) {	/* an old file system below /tmp */
+		file_close(&dir);
+		(void)rmdir(top);
+		skip();
+	}
+	assert_int_equal(file_write_all(fd, "text", 4), 0);
+	assert_int_equal(file_link_open(fd, dir, "name"), 0);
+	assert_int_equal(file_link_open(fd, dir, "name"), -1);
+	assert_int_equal(errno, EEXIST);
+	assert_int_equal(file_link_open(fd, dir, "other"), 0);
+	(void)snprintf(path, sizeof(path), "%s/name", top);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/other", top);
+	assert_int_equal(unlink(path), 0);
+	file_close(&fd);
+	file_close(&dir);
+	assert_int_equal(rmdir(top), 0);
+}
+
 int
 main(void)
 {
@@ -330,6 +525,10 @@ main(void)
 		cmocka_unit_test(dates_do_not_follow_the_locale),
 		cmocka_unit_test(checksum_does_not_see_the_pieces),
 		cmocka_unit_test(arena_counts_and_gives_back),
+		cmocka_unit_test(buf_formats_across_its_room),
+		cmocka_unit_test(kept_directories_follow_the_path),
+		cmocka_unit_test(self_is_right_in_a_child),
+		cmocka_unit_test(nameless_file_gets_a_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

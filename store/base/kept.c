@@ -1,0 +1,159 @@
+#include "store/base/kept.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/base/checksum.h"
+#include "store/base/file.h"
+#include "store/base/mem.h"
+#include "store/base/self.h"
+
+/* Directories that one process keeps. One that finds its place taken is
+ * opened and closed as if there were none. */
+#define PLACES 16
+
+struct kept {
+	char *path;		/* of the root, and behind its NUL the name */
+	size_t path_n;		/* both NULs counted */
+	int fd;
+	dev_t dev;
+	ino_t ino;
+	unsigned users;
+	bool placed;		/* in the table */
+};
+
+static struct kept *place[PLACES];
+
+static void
+destroy(struct kept *k)
+{
+	if (k->placed)
+		for (size_t i = 0; i < PLACES; i++)
+			if (place[i] == k)
+				place[i] = NULL;
+	file_close(&k->fd);
+	free(k->path);
+	free(k);
+}
+
+static bool
+is_still(const struct kept *k, const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && st->st_dev == k->dev &&
+	    st->st_ino == k->ino;
+}
+
+/* Where it would lie; the table has it, or something else, or nothing. */
+static struct kept **
+place_of(const char *path, size_t n)
+{
+	return &place[checksum_of(path, n) % PLACES];
+}
+
+static struct kept *
+look(const char *path, size_t n)
+{
+	struct kept *k = *place_of(path, n);
+
+	return k && k->path_n == n && memcmp(k->path, path, n) == 0 ? k : NULL;
+}
+
+/* Takes over fd. */
+static int
+keep(const char *path, size_t n, int fd, struct kept **k_r, struct stat *st)
+{
+	struct kept **at = place_of(path, n), *k;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, st) < 0) {
+		file_close(&fd);
+		return -1;
+	}
+	k = mem_zalloc(1, sizeof(*k));
+	k->path = mem_dupn(path, n);
+	k->path_n = n;
+	k->fd = fd;
+	k->dev = st->st_dev;
+	k->ino = st->st_ino;
+	k->users = 1;
+	if (*at && (*at)->users == 0)
+		destroy(*at);
+	if (!*at) {
+		*at = k;
+		k->placed = true;
+	}
+	*k_r = k;
+	return 0;
+}
+
+/* Somebody works in it still: he keeps it, the table does not. */
+static void
+retire(struct kept *k)
+{
+	if (k->users == 0) {
+		destroy(k);
+		return;
+	}
+	*place_of(k->path, k->path_n) = NULL;
+	k->placed = false;
+}
+
+int
+kept_open(const char *root, const char *name, struct kept **k_r,
+    struct stat *st_r)
+{
+	size_t root_n = strlen(root) + 1, n = root_n + strlen(name) + 1;
+	struct kept *k, *above = NULL;
+	char path[4096 + 256];
+	struct stat st;
+	int fd;
+
+	if (strchr(name, '/')) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (n > sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(path, root, root_n);
+	memcpy(path + root_n, name, n - root_n);
+	if (name[0] && kept_open(root, "", &above, &st) < 0)
+		return -1;
+	k = look(path, n);
+	if (k && (above ? fstatat(above->fd, name, st_r, AT_SYMLINK_NOFOLLOW) :
+	    stat(root, st_r)) == 0 && is_still(k, st_r)) {
+		k->users++;
+		kept_close(&above);
+		*k_r = k;
+		return 0;
+	}
+	if (k)
+		retire(k);
+	fd = above ? file_open_beneath(above->fd, name, O_RDONLY | O_DIRECTORY,
+	    0) : file_open_root(root);
+	kept_close(&above);
+	return keep(path, n, fd, k_r, st_r);
+}
+
+int
+kept_fd(const struct kept *k)
+{
+	return k->fd;
+}
+
+void
+kept_close(struct kept **k)
+{
+	int error = errno;
+
+	if (*k && --(*k)->users == 0 && !(*k)->placed)
+		destroy(*k);
+	*k = NULL;
+	errno = error;
+}
