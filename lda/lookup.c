@@ -2,6 +2,8 @@
 
 #include <limits.h>
 
+#include "store/directory/name.h"
+
 /* A cache that holds for longer than 49 days holds for ever. */
 static unsigned
 ms(uint64_t t)
@@ -22,6 +24,7 @@ lookup_open(const struct config *c, enum lookup_life life,
 		.format = s->format == SET_FORMAT_MAILDIR ? "maildir" : "mbox",
 	};
 
+	name_set_module_dir(s->module_dir);
 	if (life == LOOKUP_LONG) {
 		set.cache_ttl_ms = ms(s->cache_ttl);
 		set.cache_absent_ms = ms(s->cache_negative_ttl);
