@@ -25,6 +25,8 @@
 /* Idle workers kept ready; with `workers = 0` two for each processor. */
 #define SPARE_PER_CPU 2
 #define SPARE_LEAST 4
+/* Workers that were all busy once are kept so long: MTAs come in waves. */
+#define PEAK_KEPT_MS 60000
 /* A worker that dies sooner than this did not get to work: the next one
  * waits as long. */
 #define TOO_SOON_MS 1000
@@ -46,6 +48,8 @@ struct master {
 	int64_t next_watchdog;
 	int64_t next_textfile;
 	bool busy;		/* no slot left: we answer ourselves */
+	unsigned peak;		/* most workers busy at a time, lately */
+	int64_t peak_ms;	/* when it was so */
 };
 
 static volatile sig_atomic_t got_hup, got_term, got_chld;
@@ -135,12 +139,28 @@ start_worker(struct master *m, unsigned slot)
 	return 0;
 }
 
+/* How many idle workers are not too many. */
+static unsigned
+enough(struct master *m, unsigned want)
+{
+	unsigned busy = 0, idle_most = 4 * want + 8;
+	int64_t now = clock_mono_ms();
+
+	for (unsigned i = 0; i < m->used; i++)
+		busy += state_of(m, i) == BOARD_BUSY;
+	if (busy >= m->peak || now - m->peak_ms > PEAK_KEPT_MS) {
+		m->peak = busy;
+		m->peak_ms = now;
+	}
+	return m->peak > idle_most ? m->peak : idle_most;
+}
+
 /* Keeps enough idle workers, of this generation, and not far too many. */
 static void
 keep_pool(struct master *m)
 {
 	unsigned idle = 0, all = 0, want = spare(m), most = most_workers(m);
-	unsigned slot = 0;
+	unsigned idle_most = enough(m, want), slot = 0;
 
 	for (unsigned i = 0; i < m->used; i++) {
 		const struct board_slot *b = &m->s->board->slot[i];
@@ -152,7 +172,7 @@ keep_pool(struct master *m)
 		if (state == BOARD_BUSY || b->generation != m->s->generation)
 			continue;
 		idle++;
-		if (idle > 4 * want + 8 && state == BOARD_IDLE)
+		if (idle > idle_most && state == BOARD_IDLE)
 			/* Retires; one that just got a client serves it. */
 			(void)kill(atomic_load(&b->pid), SIGUSR1);
 	}
@@ -334,6 +354,7 @@ reload(struct master *m)
 	if (s->submitter >= 0)
 		(void)close(s->submitter);
 	(void)start_submitter(m);
+	worker_preload(&s->config);
 	s->generation++;
 	keep_pool(m);
 	signal_workers(m, SIGUSR1, true);
@@ -464,6 +485,7 @@ master_run(struct service *s, void (*ready)(void))
 	}
 	preload(&s->config);
 	(void)start_submitter(&m);	/* logged; only forwards need it */
+	worker_preload(&s->config);
 	keep_pool(&m);
 	ready();
 	log_say(SET_LOG_INFO, "ready, version " VBOX_VERSION);

@@ -24,6 +24,7 @@
 #include "lda/server/sandbox.h"
 #include "lda/server/submitter.h"
 #include "store/base/file.h"
+#include "store/directory/name.h"
 #include "store/retry.h"
 #include "store/state.h"
 
@@ -247,6 +248,20 @@ warm_up(struct worker *w)
 	/* For the filters, which inherit them: Landlock hides iconv's tables. */
 	(void)charset_preload();
 	scripts_engines_load(&w->service->config);
+}
+
+void
+worker_preload(const struct config *c)
+{
+	struct directory *d = NULL;
+	struct verdict ignored;
+
+	/* Each worker says what is missing when it wants it. */
+	if (lookup_open(c, LOOKUP_ONCE, &d, &ignored) == 0)
+		directory_close(&d);
+	(void)name_preload(&ignored);
+	(void)state_preload(&ignored);
+	(void)charset_preload();
 }
 
 static bool
