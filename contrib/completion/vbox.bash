@@ -131,7 +131,7 @@ _vboxadm()
 		_vbox_reply "$(_vbox_names alias)" ;;
 	sieve:check | import:*)
 		_vbox_files ;;
-	user:* | quota:* | sieve:*)
+	user:* | quota:* | sieve:* | check:sendmail)
 		_vbox_reply "$(_vbox_names user)" ;;
 	esac
 }

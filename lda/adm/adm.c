@@ -172,8 +172,11 @@ choose_command(struct adm *a, int argc, char **argv, struct verdict *v)
 			    "command: ", argv[i]);
 		if (r == 0)
 			word[n++] = argv[i];
-		/* A noun that says it all: options of its own may follow. */
-		if (n == 1 && find_command(word[0], NULL) != NULL)
+		/* A noun that says it all: options of its own may follow,
+		 * unless what follows is a verb that it also has. */
+		if (n == 1 && find_command(word[0], NULL) != NULL &&
+		    (i + 1 >= argc || find_command(word[0], argv[i + 1]) ==
+		    find_command(word[0], NULL)))
 			break;
 	}
 	if (n == 0)

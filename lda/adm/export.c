@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,25 @@ virtuser_names(struct export *x, struct str key_domain, struct str domain)
 	}
 }
 
+/* Everybody else of a domain. Without this line sendmail would look for
+ * another machine that takes mail of the domain, and find itself. */
+static void
+virtuser_rest(struct export *x, const struct domain_record *d)
+{
+	const struct domain_record *real = d->alias_of.n > 0 ?
+	    domain_named(x, d->alias_of) : d;
+
+	(void)buf_addf(&x->table, "@%.*s\t", STR_ARG(d->name));
+	if (directory_state_at(&d->state, x->now) == ACCOUNT_DISABLED)
+		(void)buf_addz(&x->table,
+		    "error:5.2.1:550 Mailbox not available\n");
+	else if (real != NULL && real->catch_all.count > 0)
+		(void)buf_addf(&x->table, "%%1@%.*s.virtuser.\n",
+		    STR_ARG(real->name));
+	else
+		(void)buf_addz(&x->table, "error:5.1.1:550 User unknown\n");
+}
+
 static void
 table_virtuser(struct export *x)
 {
@@ -123,10 +143,7 @@ table_virtuser(struct export *x)
 
 		if (d->alias_of.n > 0)
 			virtuser_names(x, d->name, d->alias_of);
-		else if (d->catch_all.count > 0)
-			(void)buf_addf(&x->table,
-			    "@%.*s\t%%1@%.*s.virtuser.\n", STR_ARG(d->name),
-			    STR_ARG(d->name));
+		virtuser_rest(x, d);
 	}
 }
 
@@ -298,6 +315,26 @@ put(const char *path, struct str content)
 	return same != 0 ? same : replace(path, content);
 }
 
+/* Is there a map, made from this file as it is? An earlier makemap may have
+ * failed. */
+static bool
+map_is_new(const char *path)
+{
+	static const char *const suffixes[] = { ".db", ".pag", ".cdb" };
+	char map[PATH_MAX];
+	struct stat text, st;
+
+	if (stat(path, &text) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		if (snprintf(map, sizeof(map), "%s%s", path, suffixes[i]) <
+		    (int)sizeof(map) && stat(map, &st) == 0)
+			return st.st_mtim.tv_sec > text.st_mtim.tv_sec ||
+			    (st.st_mtim.tv_sec == text.st_mtim.tv_sec &&
+			    st.st_mtim.tv_nsec >= text.st_mtim.tv_nsec);
+	return false;
+}
+
 /* makemap TYPE PATH < PATH, by argument vector. */
 static int
 make_map(const char *type, const char *path, struct verdict *v)
@@ -345,7 +382,8 @@ write_out(struct adm *a, struct export *x, struct verdict *v)
 	same = put(path, buf_str(&x->table));
 	if (same < 0)
 		return verdict_errno(v, errno, "%s", path);
-	if (same == 0 && map != NULL && make_map(map, path, v) < 0)
+	if (map != NULL && (same == 0 || !map_is_new(path)) &&
+	    make_map(map, path, v) < 0)
 		return -1;
 	if (a->json) {
 		(void)buf_addc(&a->out, '{');

@@ -38,6 +38,7 @@ int adm_resolve(struct adm *a, struct verdict *v);
 int adm_explain(struct adm *a, struct verdict *v);
 int adm_stats(struct adm *a, struct verdict *v);
 int adm_check(struct adm *a, struct verdict *v);
+int adm_check_sendmail(struct adm *a, struct verdict *v);
 int adm_import(struct adm *a, struct verdict *v);
 int adm_export(struct adm *a, struct verdict *v);
 int adm_sieve_check(struct adm *a, struct verdict *v);

@@ -344,6 +344,9 @@ def test_export(site, two_domains, tmp_path):
     assert "fred@d1.test\tfred@d1.test.virtuser." in table
     assert "fred@alias.test\tfred@d1.test.virtuser." in table
     assert "@d2.test\t%1@d2.test.virtuser." in table
+    # Who is in no line exists nowhere.
+    assert "@d1.test\terror:5.1.1:550 User unknown" in table
+    assert "@alias.test\terror:5.1.1:550 User unknown" in table
     assert any(line.startswith("jane@d1.test\terror:5.2.1") for line in table)
     assert adm("export", "virtuserdomains").splitlines()[:3] == \
         ["alias.test", "alias.test.virtuser", "alias.test.virtuser."]

@@ -57,6 +57,8 @@ def tab(*words):
     (["vboxadm", "user", "suspend", "--r"], ["--reason="]),
     (["vboxadm", "resolve", "f"], ["fred@a.test"]),
     (["vboxadm", "sieve", "check", "contrib/vbox.c"], ["contrib/vbox.conf"]),
+    (["vboxadm", "check", "s"], ["sendmail"]),
+    (["vboxadm", "check", "sendmail", "--c"], ["--config="]),
 ])
 def test_completion(words, want):
     assert tab(*words) == want

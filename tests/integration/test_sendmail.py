@@ -13,7 +13,7 @@ import pytest
 
 from harness import GID, UID, until
 from harness.mbox import body, fields, split_mbox
-from harness.sendmail import CONTRIB, Sendmail
+from harness.sendmail import BIN, CONTRIB, Sendmail
 from harness.site import Lmtpd
 
 LETTER = (b"From: <anna@client.test>\r\nTo: freds:;\r\nSubject: %s\r\n"
@@ -312,3 +312,18 @@ def full_disk():
     yield fill
     for directory in mounted:
         subprocess.run(["umount", directory], check=True)
+
+
+def test_nothing_is_said_about_operators(site):
+    """A rule before OperatorChars would make "+" an ordinary letter, and every
+    sendmail command would warn of it."""
+    where = site.dir / "sendmail"
+    where.mkdir()
+    mta = Sendmail(where, CONTRIB / "vbox-maps.mc", agent(site))
+    mta.build()
+    r = subprocess.run([BIN / "sendmail", "-C", mta.cf, "-bt"], cwd="/",
+                       input=b"3 fred+lists@d1.test\n", check=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       **mta.named)
+    assert b"OperatorChars" not in r.stdout
+    assert b"fred + lists < @ d1 . test >" in r.stdout

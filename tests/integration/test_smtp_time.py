@@ -363,7 +363,7 @@ def test_sendmail_keeps_its_other_checks(service, sendmail):
 
 @pytest.mark.parametrize("early", [False, True])
 def test_sendmail_asks_dns_lists_for_hosted_domains(site, service, early):
-    """Domains in class R are excused from them; ours are in no class."""
+    """Whatever is done to let mail for hosted domains in, they stay asked."""
     table = site.dir / "dnsbl"
     table.write_text("1.0.0.127.bl.test\t127.0.0.2\n"
                      "1.0.0.127.bl.test.\t127.0.0.2\n")
@@ -434,6 +434,66 @@ def test_the_pair_with_a_scanner(site, service):
     finally:
         incoming.stop()
         outgoing.stop()
+
+
+def test_sendmail_with_exported_tables(site, service):
+    """A site that keeps files: vbox-single.mc and what vboxadm writes for it,
+    makemap included, say the same at RCPT."""
+    where = site.dir / "tables"
+    where.mkdir()
+    agent = where / "vbox-deliver"
+    agent.write_text(f'#!/bin/sh\nexec {site.bin}/vbox-deliver -c {site.conf} "$@"\n')
+    agent.chmod(0o755)
+    mta = Sendmail(where, TOP / "contrib/sendmail/vbox-single.mc", agent)
+    mta.build()
+    mta.table("vboxdomains", "")
+    path = where / "bin"
+    path.mkdir()
+    (path / "makemap").write_text(
+        f'#!/bin/sh\nexec {BIN}/makemap -C {mta.cf} "$@"\n')
+    (path / "makemap").chmod(0o755)
+
+    def export(table, *more):
+        r = subprocess.run(
+            [site.bin / "vboxadm", "-c", site.conf, "export", table,
+             f"--output={mta.etc}/{table}", *more],
+            env={**site.environment(), "PATH": f"{path}:/usr/bin:/bin"},
+            check=True, stdout=subprocess.PIPE)
+        return r.stdout.decode().split()[-1]
+
+    assert export("virtuserdomains") == "changed"
+    assert export("virtusertable", "--makemap=hash") == "changed"
+    assert export("access", "--makemap=hash") == "changed"
+    assert export("genericstable", "--makemap=hash") == "changed"
+    mta.start()
+    try:
+        # A table knows no quota, no loop and no syntax; states it knows.
+        asked = [(a, want) for a, want in RCPTS if want in
+                 (OK, UNKNOWN, DISABLED, LOCKED)]
+        said = transcript(mta, [a for a, _ in asked])
+        wrong = {a: (said[a], want) for a, want in asked
+                 if verdict(*said[a]) != want}
+        assert not wrong
+        assert verdict(*transcript(mta, ["fred@d1.test.virtuser"])
+                       ["fred@d1.test.virtuser"]) == UNKNOWN
+        # Nothing is rebuilt without a reason; a new user is one, and so is a
+        # map that is not there.
+        db = mta.etc / "virtusertable.db"
+        before = db.stat().st_mtime_ns
+        assert export("virtusertable", "--makemap=hash") == "unchanged"
+        assert db.stat().st_mtime_ns == before
+        db.unlink()
+        assert export("virtusertable", "--makemap=hash") == "unchanged"
+        assert db.exists()
+        service.adm("user", "add", "later@d1.test")
+        assert export("virtusertable", "--makemap=hash") == "changed"
+        assert mta.send("anna@client.test", ["later@d1.test"],
+                        LETTER % b"tables") == {}
+        mta.idle()
+        message, = site.messages("d1.test", "later")
+        assert body(message) == BODY
+    finally:
+        mta.stop()
 
 
 @pytest.mark.parametrize("question,answer", [

@@ -6,8 +6,10 @@ dnl #
 dnl #	MAILER	`vboxcmd' (the default) or `vbox', as in MAILER(`vboxcmd')
 dnl #	DOMAINS	a file, one domain on each line. All mail of these domains goes
 dnl #		to the mailer, which knows users, aliases and forwards itself.
+dnl #		They are class {VboxDomain}.
 dnl #		Without it only what the virtusertable maps to the pseudo-domain
-dnl #		.virtuser does, as sites have done since 2002:
+dnl #		.virtuser does, as sites have done since 2002, for the domains
+dnl #		of class {VirtHost}:
 dnl #
 dnl #			fred@example.com	fred@example.com.virtuser.
 dnl #
@@ -24,8 +26,14 @@ dnl #		their mail goes there by mailer lmtp (mailer/vbox.m4).
 dnl #
 dnl # The check is Local_check_rcpt. It refuses, or leaves all other checks as
 dnl # they are: DNS lists, the access table and its To: entries see every
-dnl # recipient. The domains are in no class, least of all R, which would
-dnl # excuse hosts in them from DNS lists.
+dnl # recipient. What it remembers lets mail for hosted domains in, from
+dnl # anywhere; so the domains need not be in class R, where hosts with names in
+dnl # them could relay to anywhere. (VIRTUSER_DOMAIN_FILE puts them there. Fill
+dnl # class {VirtHost} yourself instead, behind the MAILER lines:
+dnl #
+dnl #	LOCAL_CONFIG
+dnl #	F{VirtHost}-o /etc/mail/virtuserdomains
+dnl # )
 dnl #
 dnl # A virtusertable that is a socket map needs -T<TMPF>: without it sendmail
 dnl # goes on to ask for @example.com when the map cannot answer, and refuses a
@@ -40,42 +48,40 @@ divert(0)
 VERSIONID(`vbox-lda: feature/vbox.m4')
 divert(-1)
 define(`_VBOX_MAILER_', ifelse(len(X`'_ARG_), `1', `vboxcmd', `_ARG_'))
-ifelse(len(X`'_ARG2_), `1', `', `
-define(`_VBOX_DOMAINS_', `')
-dnl # Class VirtHost: no DNS for these, mail for them is accepted at RCPT.
-VIRTUSER_DOMAIN_FILE(_ARG2_)
+ifelse(len(X`'_ARG2_), `1', `', `define(`_VBOX_DOMAINS_', `')')
+ifelse(len(X`'_ARG3_), `1', `', `define(`_VBOX_MAP_', `')')
 LOCAL_CONFIG
-# Domains whose mail all goes to vbox-lda
+ifdef(`_VBOX_DOMAINS_', `dnl
+# Domains whose mail all goes to vbox-lda. In {VirtHost} they are not looked up
+# in the DNS.
 F{VboxDomain}_ARG2_
-divert(-1)')
-
-ifelse(len(X`'_ARG3_), `1', `', `
-define(`_VBOX_MAP_', `')
-LOCAL_CONFIG
+F{VirtHost}_ARG2_
+', `dnl')
+ifdef(`_VBOX_MAP_', `dnl
 # What vbox-lmtpd knows
 Kvbox_domain _ARG3_
 Kvbox_recipient _ARG3_
 ifdef(`VBOX_HOSTS', `Kvbox_mailertable _ARG3_')
+', `dnl')
 Kvbox_store macro
-
-# vbox-lda: mail for ours may come from anywhere. These rules stand before the
-# stock ones of the same rule set. No $# here: that would end all other checks
-# when they are delayed.
-SRelay_ok
-R$*			$: $1 $| $&{vbox_ours}
-R$* $| YES		$@ RELAY
-R$* $| $*		$: $1
 
 LOCAL_RULESETS
 SLocal_check_rcpt
-# vbox-lda: may this recipient have mail?
+# vbox-lda: is this recipient ours, and may it have mail?
 R$*			$: $1 $(vbox_store {vbox_ours} $@ $)
 R< $* > $*		$: $1
+R$+ @ $+ . virtuser	$#error $@ 5.1.1 $: "550 User unknown"
+R$+ @ $={VirtHost}	$: $1 @ $2 $(vbox_store {vbox_ours} $@ YES $)
+ifdef(`_VIRTUSER_ENTIRE_DOMAIN_', `dnl
+R$+ @ $* . $={VirtHost}	$: $1 @ $2 . $3 $(vbox_store {vbox_ours} $@ YES $)
+', `dnl')
+ifdef(`_VBOX_MAP_', `dnl
 R$+ @ $+		$: < $(vbox_recipient $1 @ $2 $: NONE $) >
 R< $* <TMPF> >		$#error $@ 4.3.0 $: "451 Recipient cannot be looked up now, please try again later"
 R< ERROR : $- . $- . $- : $+ >	$#error $@ $1.$2.$3 $: $4
 R< OK >			$: OK $(vbox_store {vbox_ours} $@ YES $)
-divert(-1)')
+', `dnl')
+divert(-1)
 
 LOCAL_RULE_0
 # vbox-lda: a virtusertable with -T<TMPF> could not be asked. Stock rules would
@@ -105,4 +111,14 @@ R< lmtp : $+ > $+ < @ $+ >	$#lmtp $@ $1 $: $2 < @ $3 . >
 R< $+ > $+ < @ $+ . >	$#_VBOX_MAILER_ $@ $3 $: $2 < @ $3 . >
 R< $+ > $+ < @ $+ >	$#_VBOX_MAILER_ $@ $3 $: $2 < @ $3 . >
 ', `dnl')
+# vbox-lda: mail for ours may come from anywhere. These rules stand before the
+# stock ones of the same rule set. No $# here: that would end all other checks
+# when they are delayed. They stand here and not at the top, because no
+# rule may come before OperatorChars: "+" would be no operator.
+SRelay_ok
+R$*			$: $1 $| $&{vbox_ours}
+R$* $| YES		$@ RELAY
+R$* $| $*		$: $1
+# and back to the rules that this began with
+SParseLocal
 divert(-1)
