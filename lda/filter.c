@@ -37,6 +37,9 @@ struct purpose {
 	const struct engine_script *script;
 };
 
+/* What a warm filter keeps of a job's memory for the next one. */
+#define KEPT_MAX (1024u * 1024)
+
 /* --- the child -------------------------------------------------------------------- */
 
 static void
@@ -212,8 +215,9 @@ child_warm(int fd, const struct filter_how *how, const struct purpose *what)
 		    filter_decode_job(buf_str(&in), &arena, &job, &content) < 0 ||
 		    work(how->engine, &job, &content, types) < 0)
 			_exit(1);
-		arena_release(&arena);
-		buf_release(&in);
+		arena_reset(&arena);
+		if (in.n > KEPT_MAX)
+			buf_release(&in);
 	}
 	_exit(0);
 }
@@ -500,6 +504,17 @@ warm_up(const struct filter_how *how, bool types, struct verdict *v)
 	return 0;
 }
 
+/* About what a job takes in its frame. */
+static size_t
+job_size(const struct engine_job *job)
+{
+	size_t n = 4096 + job->message.n;
+
+	for (size_t i = 0; i < job->n_scripts; i++)
+		n += job->scripts[i].text.n + job->scripts[i].image.n + 64;
+	return n;
+}
+
 static int
 run_warm(const struct filter_how *how, struct engine_job *job,
     struct talk *t, bool types, struct verdict *v)
@@ -513,6 +528,7 @@ run_warm(const struct filter_how *how, struct engine_job *job,
 	    warm.jobs >= FILTER_JOBS || (types && !warm.types))
 		filter_end();
 	buf_init(&out, FILTER_JOB_MAX);
+	(void)buf_reserve(&out, job_size(job)); /* else it grows */
 	filter_encode_job(job, t->content, &out);
 	if (out.full) {
 		buf_release(&out);

@@ -51,6 +51,7 @@ static const struct sock_filter program[] = {
 	LOAD(nr),
 	PASS(read),
 	PASS(write),
+	PASS(writev),
 	PASS(exit_group),
 	PASS(exit),
 	PASS(brk),

@@ -67,6 +67,68 @@ names(const struct account *account, const struct engine_script *script,
 	return n < 0 || n >= CACHE_PATH || k < 0 ? -1 : 0;
 }
 
+/* --- in memory, for a process that lives ------------------------------------- */
+
+/* Images that a worker keeps, so that a user to whom much comes costs no look
+ * into the files: at most half a megabyte for each worker. */
+#define KEPT 8
+#define KEPT_IMAGE_MAX 65536
+
+struct kept {
+	uint64_t owner;		/* sum of account and name */
+	struct head head;
+	struct buf image;
+	uint64_t used;
+};
+
+static struct kept kept[KEPT];
+static uint64_t kept_clock;
+
+static bool
+same_script(const struct head *a, const struct head *b)
+{
+	return a->form == b->form && a->text_n == b->text_n &&
+	    a->text_sum == b->text_sum && a->text_sum2 == b->text_sum2 &&
+	    a->set_sum == b->set_sum;
+}
+
+/* Borrowed until the next keep(). */
+static bool
+recall(uint64_t owner, const struct head *want, struct str *image_r)
+{
+	for (size_t i = 0; i < KEPT; i++)
+		if (kept[i].image.n && kept[i].owner == owner &&
+		    same_script(&kept[i].head, want)) {
+			kept[i].used = ++kept_clock;
+			*image_r = buf_str(&kept[i].image);
+			return true;
+		}
+	return false;
+}
+
+/* In place of what was used the longest ago. */
+static void
+keep(uint64_t owner, const struct head *head, struct str image)
+{
+	struct kept *k = &kept[0];
+
+	if (image.n > KEPT_IMAGE_MAX)
+		return;
+	for (size_t i = 1; i < KEPT; i++)
+		if (kept[i].used < k->used)
+			k = &kept[i];
+	if (!k->used)
+		buf_init(&k->image, KEPT_IMAGE_MAX);
+	buf_reset(&k->image);
+	if (buf_adds(&k->image, image) < 0)
+		return;
+	k->owner = owner;
+	k->head = *head;
+	k->used = ++kept_clock;
+}
+
+/* --- on disk ------------------------------------------------------------------ */
+
 static int
 load(int dir, const char *name, const struct head *want, struct arena *a,
     struct str *image_r)
@@ -88,10 +150,7 @@ load(int dir, const char *name, const struct head *want, struct arena *a,
 	if (!image || file_read_full(fd, image, have.image_n) !=
 	    (ssize_t)have.image_n)
 		goto out;
-	if (have.form == want->form && have.text_n == want->text_n &&
-	    have.text_sum == want->text_sum &&
-	    have.text_sum2 == want->text_sum2 &&
-	    have.set_sum == want->set_sum &&
+	if (same_script(&have, want) &&
 	    have.image_sum == checksum_of(image, have.image_n)) {
 		*image_r = str_mem(image, have.image_n);
 		r = 0;
@@ -134,11 +193,20 @@ script_cache_fetch(const struct filter_how *how,
 	struct verdict ignored = VERDICT_INIT;
 	struct head head;
 	struct buf image;
+	bool lives = how->life == FILTER_WARM;
+	uint64_t owner;
 	int root, dir;
 
 	if (script->text.n < CACHE_WORTH ||
 	    names(account, script, path, name) < 0)
 		return;
+	fill_head(&head, how, set, script);
+	owner = seeded(seeded(0, str_of(path)), str_of(name));
+	if (lives && recall(owner, &head, &script->image)) {
+		script->image = arena_copy(a, script->image);
+		if (script->image.p)
+			return;
+	}
 	root = file_open_root(s->state_dir);
 	if (root < 0)
 		return;
@@ -147,7 +215,6 @@ script_cache_fetch(const struct filter_how *how,
 	file_close(&root);
 	if (dir < 0)
 		return;
-	fill_head(&head, how, set, script);
 	buf_init(&image, CACHE_IMAGE_MAX);
 	if (load(dir, name, &head, a, &script->image) < 0 &&
 	    mode == SCRIPT_CACHE_FILL &&
@@ -157,6 +224,8 @@ script_cache_fetch(const struct filter_how *how,
 			script->image.n = 0;
 		save(dir, name, &head, buf_str(&image));
 	}
+	if (lives && script->image.p)
+		keep(owner, &head, script->image);
 	buf_release(&image);
 	file_close(&dir);
 }

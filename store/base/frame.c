@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "store/base/clock.h"
@@ -14,15 +15,17 @@ frame_write(int fd, uint8_t type, struct str body)
 	unsigned char head[FRAME_HEAD] = { type, (unsigned char)body.n,
 	    (unsigned char)(body.n >> 8), (unsigned char)(body.n >> 16),
 	    (unsigned char)(body.n >> 24) };
+	struct iovec iov[2] = {
+		{ .iov_base = head, .iov_len = sizeof(head) },
+		{ .iov_base = (void *)(uintptr_t)body.p, .iov_len = body.n },
+	};
 
 	if (body.n > UINT32_MAX) {
 		errno = EMSGSIZE;
 		return -1;
 	}
-	/* Two plain writes: the filter process has no writev(2). */
-	if (file_write_plain(fd, head, sizeof(head)) < 0)
-		return -1;
-	return file_write_plain(fd, body.p, body.n);
+	/* At once: the reader is woken once. */
+	return file_writev_all(fd, iov, body.n ? 2 : 1);
 }
 
 static int

@@ -96,13 +96,15 @@ def wait_for(path):
 
 class Vbox(Server):
     name = "vbox-lmtpd"
+    prefixes = ("u",)
 
     def start(self):
         spool, home, state = self.own("spool"), self.own("home"), self.own("state")
         users = os.path.join(self.dir, "users")
         with open(users, "w", encoding="ascii") as f:
             for i in range(BOXES):
-                f.write(f"u{i}@mbox.test\nu{i}@maildir.test\n")
+                for u in self.prefixes:
+                    f.write(f"{u}{i}@mbox.test\n{u}{i}@maildir.test\n")
         self.sock = os.path.join(self.dir, "lmtp.sock")
         conf = os.path.join(self.dir, "vbox.conf")
         with open(conf, "w", encoding="ascii") as f:
@@ -154,6 +156,7 @@ class Minimal(Server):
 
 class Dovecot(Server):
     name = "Dovecot"
+    more = ""	# of its configuration
 
     def start(self):
         for form in ("mbox", "maildir"):
@@ -190,7 +193,7 @@ service lmtp {{
 service stats {{
   chroot =
 }}
-''')
+{self.more}''')
         self.spawn("/usr/sbin/dovecot", "-F", "-c", conf)
         wait_for(self.sock)
 
