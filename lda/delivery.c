@@ -11,6 +11,7 @@
 #include "lda/log.h"
 #include "lda/plan.h"
 #include "lda/quota.h"
+#include "lda/quota_account.h"
 #include "lda/submit.h"
 #include "lda/together.h"
 #include "store/base/clock.h"
@@ -132,6 +133,8 @@ delivery_prepare(struct delivery *d, int64_t wait_ms, struct verdict *v)
 			continue;
 		c->spec.lock.timeout_ms = wait_ms;
 		c->spec.lock.stop = d->agent->stop;
+		c->spec.keep_dir = quota_account_limited(c->settings,
+		    c->target);
 		if (check_space(c->settings, &c->spec, v) < 0 ||
 		    mailbox_open(&c->spec, &c->content, &c->box, v) < 0)
 			goto back;

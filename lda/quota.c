@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lda/log.h"
 #include "lda/place.h"
@@ -18,6 +19,7 @@ struct holding {
 	struct quota_account_walk walk;
 	struct quota_hold *hold;
 	struct quota_news news;
+	struct stat inbox;	/* an mbox that is open */
 };
 
 struct quotas {
@@ -143,6 +145,22 @@ something_else(const struct plan *plan, const struct target *t)
 	return plan->redirect_count > 0;
 }
 
+/* What is open already need not be sought by its path. */
+static void
+look_into(struct holding *h, const struct plan_copy *c)
+{
+	struct quota_place *p = &h->account.place;
+	int fd = mailbox_descriptor(c->box);
+
+	if (p->format == MAILBOX_MAILDIR) {
+		if (fd > 0)
+			p->dir = fd;
+	} else if (strcmp(c->spec.path, p->path) == 0 &&
+	    strcmp(c->spec.root, p->root) == 0 && fstat(fd, &h->inbox) == 0) {
+		p->inbox = &h->inbox;
+	}
+}
+
 /* What the target's copies take together. */
 static void
 sum_copies(const struct plan *plan, struct holding *h,
@@ -155,8 +173,7 @@ sum_copies(const struct plan *plan, struct holding *h,
 		if (c->target != h->target || c->apart ||
 		    quota_account_exempt(&h->account, &c->spec))
 			continue;
-		if (mailbox_directory(c->box) > 0)
-			h->account.place.dir = mailbox_directory(c->box);
+		look_into(h, c);
 		*bytes_r += mailbox_size(c->box);
 		(*messages_r)++;
 	}
@@ -261,7 +278,8 @@ quotas_settle(struct quotas *q, const struct plan *plan)
 			if (plan->copies[k].target == h->target &&
 			    !plan->copies[k].apart)
 				quota_wrote(h->hold, plan->copies[k].spec.root,
-				    plan->copies[k].spec.path);
+				    plan->copies[k].spec.path,
+				    mailbox_descriptor(plan->copies[k].box));
 		if (quota_settle(&h->hold, &h->news, &v) < 0)
 			log_say(SET_LOG_WARNING, "quota of <%.*s> is counted at "
 			    "its next mail: %s", STR_ARG(h->target->address),

@@ -132,7 +132,7 @@ store(const struct agent *agent, const struct target *t,
 	    mailbox_settle(mb, v) < 0 || mailbox_publish(mb, v) < 0 ||
 	    mailbox_sync(mb, v) < 0)
 		goto out;
-	quota_wrote(h, spec.root, spec.path);
+	quota_wrote(h, spec.root, spec.path, mailbox_descriptor(mb));
 	r = quota_settle(&h, &news, v);
 out:
 	mailbox_close(&mb);

@@ -75,9 +75,9 @@ mailbox_size(const struct mailbox *mb)
 }
 
 int
-mailbox_directory(const struct mailbox *mb)
+mailbox_descriptor(const struct mailbox *mb)
 {
-	return mb->ops->directory ? mb->ops->directory(mb) : -1;
+	return mb->ops->descriptor(mb);
 }
 
 uint64_t

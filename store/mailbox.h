@@ -24,6 +24,7 @@
 #ifndef STORE_MAILBOX_H
 #define STORE_MAILBOX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -63,6 +64,7 @@ struct mailbox_spec {
 	unsigned flags;		/* enum mailbox_flag */
 	const struct str *keywords;
 	size_t keyword_count;
+	bool keep_dir;		/* mailbox_descriptor will be asked */
 };
 
 struct mailbox;
@@ -77,9 +79,9 @@ void mailbox_close(struct mailbox **mb);
 
 /* Bytes that the copy takes in the mailbox; known after mailbox_open. */
 uint64_t mailbox_size(const struct mailbox *mb);
-/* The Maildir itself, open, for a copy into its inbox (borrowed); -1
- * otherwise. */
-int mailbox_directory(const struct mailbox *mb);
+/* Borrowed: the mbox, open and locked; of a Maildir the directory, when the
+ * spec keeps it and the copy is for its inbox. -1 otherwise. */
+int mailbox_descriptor(const struct mailbox *mb);
 /* Bytes of a torn tail that were cut, stale locks broken: for the log. */
 uint64_t mailbox_repaired(const struct mailbox *mb);
 unsigned mailbox_locks_broken(const struct mailbox *mb);

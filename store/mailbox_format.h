@@ -30,7 +30,7 @@ struct mailbox_ops {
 	/* Undoes what was not synced, gives everything back. */
 	void (*close)(struct mailbox *mb);
 	int (*exists)(const struct mailbox_spec *spec, struct verdict *v);
-	int (*directory)(const struct mailbox *mb);	/* or NULL */
+	int (*descriptor)(const struct mailbox *mb);
 	size_t size;		/* of the struct that begins with a mailbox */
 };
 

@@ -331,7 +331,8 @@ maildir_open(struct mailbox *mb, struct verdict *v)
 	free(m->piece);
 	m->piece = NULL;
 	/* An alias may have hundreds of copies open. */
-	file_close(&m->dirfd);
+	if (!mb->spec->keep_dir)
+		file_close(&m->dirfd);
 	if (!m->tmp_name[0])
 		file_close(&m->tmp);
 	return 0;
@@ -423,7 +424,7 @@ maildir_exists(const struct mailbox_spec *spec, struct verdict *v)
 }
 
 static int
-maildir_directory(const struct mailbox *mb)
+maildir_descriptor(const struct mailbox *mb)
 {
 	const struct maildir *m = (const struct maildir *)(const void *)mb;
 
@@ -431,7 +432,7 @@ maildir_directory(const struct mailbox *mb)
 }
 
 const struct mailbox_ops maildir_ops = {
-	.directory = maildir_directory,
+	.descriptor = maildir_descriptor,
 	.open = maildir_open,
 	.settle = maildir_settle,
 	.publish = maildir_publish,

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/base/checksum.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/num.h"
@@ -18,6 +19,7 @@
 #define LINE_LEAST 14
 #define LINE_MOST 64
 #define NAME_MOST 64
+#define PATH_ROOM 4096
 /* How often a count begins again because somebody moved mail meanwhile. */
 #define TRIES 4
 
@@ -46,8 +48,8 @@ same_limits(struct str line, const struct maildirsize_limits *want)
 /* Largest number of digits that cannot overflow. */
 #define DIGITS_MOST 18
 
-/* Blanks, a sign, digits; moves *p. Written out, since each delivery reads
- * some hundred of these lines twice. */
+/* Blanks, a sign, digits; moves *p. Written out, since each delivery may read
+ * some hundred of these lines. */
 static bool
 take_number(const char **p, const char *end, int64_t *n_r)
 {
@@ -138,10 +140,28 @@ add_line(struct buf *out, int64_t bytes, int64_t messages)
 
 /* --- the file ---------------------------------------------------------------- */
 
-static int
-open_file(int dir, int flags)
+void
+maildirsize_init(struct maildirsize *m)
 {
-	return file_open_beneath(dir, NAME, flags, 0);
+	*m = (struct maildirsize){ .fd = -1 };
+}
+
+void
+maildirsize_close(struct maildirsize *m)
+{
+	file_close(&m->fd);
+}
+
+/* Not the time of its last line alone: a program may set that back. */
+static uint64_t
+stamp_of(const struct stat *st, const struct maildirsize_limits *limits)
+{
+	const uint64_t parts[] = { (uint64_t)st->st_dev, (uint64_t)st->st_ino,
+	    (uint64_t)st->st_size, (uint64_t)st->st_ctim.tv_sec,
+	    (uint64_t)st->st_ctim.tv_nsec, limits->bytes, limits->messages };
+	uint64_t sum = checksum_of(parts, sizeof(parts));
+
+	return sum ? sum : 1;
 }
 
 static void
@@ -149,128 +169,183 @@ identify(const struct stat *st, struct maildirsize *m)
 {
 	m->dev = st->st_dev;
 	m->ino = st->st_ino;
+	m->links = st->st_nlink;
 	m->size = st->st_size;
 	m->changed = st->st_mtim;
 }
 
-int
-maildirsize_read(int dir, const struct maildirsize_limits *limits,
-    struct maildirsize *m_r, struct verdict *v)
-{
-	return maildirsize_read_at(dir, NAME, limits, m_r, v);
-}
-
-int
-maildirsize_read_at(int dir, const char *path,
-    const struct maildirsize_limits *limits, struct maildirsize *m_r,
-    struct verdict *v)
+/* What the open file says. 1, 0 or -1. */
+static int
+read_file(int fd, const struct maildirsize_limits *limits,
+    struct maildirsize *m, struct verdict *v)
 {
 	char text[MAILDIRSIZE_MAX + 1];
-	struct maildirsize m = { .bytes = 0 };
+	uint64_t remembered = m->stamp;
 	struct stat st;
 	ssize_t got;
-	int fd = file_open_beneath(dir, path, O_RDONLY, 0);
 
-	if (fd < 0) {
-		if (errno == ENOENT || errno == ELOOP || errno == ENXIO)
-			return 0;
-		return verdict_errno(v, errno, "open maildirsize");
-	}
-	if (fstat(fd, &st) < 0) {
-		verdict_errno(v, errno, "fstat maildirsize");
-		file_close(&fd);
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		file_close(&fd);
+	m->stamp = 0;
+	if (fstat(fd, &st) < 0)
+		return verdict_errno(v, errno, "fstat maildirsize");
+	if (!S_ISREG(st.st_mode) || st.st_size > MAILDIRSIZE_MAX)
 		return 0;
+	identify(&st, m);
+	if (remembered && remembered == stamp_of(&st, limits)) {
+		m->stamp = remembered;
+		return 1;
 	}
 	/* One read: what it does not give is a line that is being written. */
 	do {
 		got = pread(fd, text, sizeof(text), 0);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0)
-		verdict_errno(v, errno, "read maildirsize");
-	file_close(&fd);
-	if (got < 0)
-		return -1;
+		return verdict_errno(v, errno, "read maildirsize");
 	if (got > MAILDIRSIZE_MAX || !parse(str_mem(text, (size_t)got), limits,
-	    &m))
+	    m))
 		return 0;
-	identify(&st, &m);
-	m.size = got;
-	*m_r = m;
+	if (got == st.st_size)
+		m->stamp = stamp_of(&st, limits);
+	m->size = got;
 	return 1;
 }
 
-/* What others have added behind what we know; what cannot be understood is
- * left to whoever reads the file next. */
+/* What is there instead of a file that we could read and write. */
+static bool
+is_to_be_replaced(int error)
+{
+	return error == ENOENT || error == ELOOP || error == ENXIO ||
+	    error == EISDIR || error == EACCES || error == EPERM;
+}
+
+int
+maildirsize_open(int dir, const struct maildirsize_limits *limits,
+    struct maildirsize *m, struct verdict *v)
+{
+	int r;
+
+	maildirsize_close(m);
+	m->fd = file_open_beneath(dir, NAME, O_RDWR | O_APPEND, 0);
+	if (m->fd < 0)
+		return is_to_be_replaced(errno) ? 0 :
+		    verdict_errno(v, errno, "open maildirsize");
+	r = read_file(m->fd, limits, m, v);
+	if (r <= 0)
+		maildirsize_close(m);
+	return r;
+}
+
+int
+maildirsize_peek(const char *root, const char *path,
+    const struct maildirsize_limits *limits, struct maildirsize *m,
+    struct verdict *v)
+{
+	char name[PATH_ROOM];
+	struct stat st;
+	int r, fd, dir, n = snprintf(name, sizeof(name), "%s/%s%s" NAME, root,
+	    path, path[0] ? "/" : "");
+
+	if (n < 0 || (size_t)n >= sizeof(name))
+		return verdict_errno(v, ENAMETOOLONG, "look at %s", path);
+	/* Nothing is opened: that it is the same says enough. */
+	if (m->stamp && lstat(name, &st) == 0 && S_ISREG(st.st_mode) &&
+	    m->stamp == stamp_of(&st, limits)) {
+		identify(&st, m);
+		return 1;
+	}
+	dir = file_open_root(root);
+	if (dir < 0)
+		return verdict_errno(v, errno, "open %s", root);
+	fd = file_open_beneath(dir, name + strlen(root) + 1, O_RDONLY, 0);
+	file_close(&dir);
+	if (fd < 0)
+		return is_to_be_replaced(errno) ? 0 :
+		    verdict_errno(v, errno, "open maildirsize");
+	r = read_file(fd, limits, m, v);
+	file_close(&fd);
+	return r;
+}
+
+/* What stands behind what we know, our own line among it; what cannot be
+ * understood is left to whoever reads the file next. */
 static void
-catch_up(int fd, const struct stat *st, struct maildirsize *m)
+catch_up(int fd, const struct maildirsize_limits *limits,
+    const struct stat *st, struct maildirsize *m)
 {
 	char text[MAILDIRSIZE_MAX];
 	const char *p = text;
 	int64_t bytes, messages;
 	ssize_t got;
 
-	if (st->st_size <= m->size)
-		return;
 	got = file_pread_full(fd, text, sizeof(text), m->size);
 	if (got <= 0)
 		return;
-	m->size += got;
 	while (take_line(&p, text + got, &bytes, &messages)) {
 		m->bytes += (uint64_t)bytes;
 		m->messages += (uint64_t)messages;
 	}
 	/* Less than nothing: who reads it next counts it anew. */
-	if (m->bytes > INT64_MAX)
-		m->bytes = 0;
-	if (m->messages > INT64_MAX)
-		m->messages = 0;
+	if (m->bytes > INT64_MAX || m->messages > INT64_MAX) {
+		m->bytes = m->bytes > INT64_MAX ? 0 : m->bytes;
+		m->messages = m->messages > INT64_MAX ? 0 : m->messages;
+	} else if (p == text + got && m->size + got == st->st_size) {
+		m->stamp = stamp_of(st, limits);
+	}
+	m->size += got;
+}
+
+/* Something else has the name? A file that has lost its last one says so
+ * itself. */
+static bool
+has_gone(int dir, const struct maildirsize *m)
+{
+	struct stat st;
+
+	return m->links == 0 || (m->links > 1 && (fstatat(dir, NAME, &st,
+	    AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != m->ino ||
+	    st.st_dev != m->dev));
 }
 
 int
-maildirsize_add(int dir, struct maildirsize *m, int64_t bytes,
-    int64_t messages, struct verdict *v)
+maildirsize_add(int dir, const struct maildirsize_limits *limits,
+    struct maildirsize *m, int64_t bytes, int64_t messages, struct verdict *v)
 {
 	struct buf line;
 	struct stat st;
 	ssize_t done;
-	int r = -1, fd = open_file(dir, O_RDWR | O_APPEND);
+	int r = -1;
 
 	buf_init(&line, LINE_MOST);
-	if (fd < 0) {
-		r = errno == ENOENT ? 0 :
-		    verdict_errno(v, errno, "open maildirsize");
-		goto out;
-	}
-	if (fstat(fd, &st) < 0) {
-		verdict_errno(v, errno, "fstat maildirsize");
-		goto out;
-	}
-	if (st.st_dev != m->dev || st.st_ino != m->ino) {
+	add_line(&line, bytes, messages);
+	m->stamp = 0;
+	if (has_gone(dir, m)) {
 		r = 0;
 		goto out;
 	}
-	catch_up(fd, &st, m);
-	add_line(&line, bytes, messages);
 	/* One write, or it is not done: half a line is told by its missing
 	 * end, and the file is counted anew. */
 	do {
-		done = write(fd, line.p, line.n);
+		done = write(m->fd, line.p, line.n);
 	} while (done < 0 && errno == EINTR);
 	if (done != (ssize_t)line.n) {
 		verdict_errno(v, done < 0 ? errno : ENOSPC,
 		    "write maildirsize");
 		goto out;
 	}
-	m->size += done;
-	m->bytes += (uint64_t)bytes;
-	m->messages += (uint64_t)messages;
-	r = 1;
+	if (fstat(m->fd, &st) < 0) {
+		verdict_errno(v, errno, "fstat maildirsize");
+		goto out;
+	}
+	m->links = st.st_nlink;
+	r = has_gone(dir, m) ? 0 : 1;
+	if (st.st_size == m->size + done) {
+		m->bytes += (uint64_t)bytes;
+		m->messages += (uint64_t)messages;
+		m->stamp = stamp_of(&st, limits);
+		m->size = st.st_size;
+	} else {
+		catch_up(m->fd, limits, &st, m);
+	}
 out:
-	file_close(&fd);
 	buf_release(&line);
 	return r;
 }
@@ -487,7 +562,7 @@ replace(int dir, const struct maildirsize_how *how, const struct count *c,
 	add_line(&text, (int64_t)c->bytes, (int64_t)c->messages);
 	(void)snprintf(name, sizeof(name), "tmp/%lld.P%d.vbox-%s",
 	    (long long)clock_now_us(), (int)getpid(), NAME); /* fits */
-	fd = file_open_beneath(dir, name, O_WRONLY | O_CREAT | O_EXCL,
+	fd = file_open_beneath(dir, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL,
 	    how->file_mode);
 	if (fd < 0) {
 		verdict_errno(v, errno, "create maildirsize in tmp");
@@ -503,6 +578,11 @@ replace(int dir, const struct maildirsize_how *how, const struct count *c,
 	identify(&st, m);
 	m->bytes = c->bytes;
 	m->messages = c->messages;
+	/* The rename has changed its time: nobody remembers this one. */
+	m->stamp = 0;
+	maildirsize_close(m);
+	m->fd = fd;
+	fd = -1;
 	r = 0;
 out:
 	file_close(&fd);
@@ -512,9 +592,8 @@ out:
 
 int
 maildirsize_count(int dir, const struct maildirsize_how *how,
-    struct maildirsize *m_r, struct verdict *v)
+    struct maildirsize *m, struct verdict *v)
 {
-	struct maildirsize m = { .bytes = 0 };
 	struct stat before, after;
 	struct count c = { 0, 0 };
 
@@ -529,10 +608,7 @@ maildirsize_count(int dir, const struct maildirsize_how *how,
 		    before.st_size == after.st_size)
 			break;
 	}
-	if (replace(dir, how, &c, &m, v) < 0)
-		return -1;
-	*m_r = m;
-	return 0;
+	return replace(dir, how, &c, m, v);
 }
 
 /* --- doubts ------------------------------------------------------------------- */

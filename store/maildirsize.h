@@ -11,9 +11,14 @@
  * is made anew, in tmp and by rename, when it is missing, not as above,
  * longer than MAILDIRSIZE_MAX, or adds up to less than nothing.
  *
- *	maildirsize_read(dir, &limits, &m, &v)	1: m is filled, 0: count
+ *	maildirsize_open(dir, &limits, &m, &v)	1: m is filled, 0: count
  *	maildirsize_count(dir, &how, &m, &v)	from the directories
- *	maildirsize_add(dir, &m, bytes, messages, &v)	after a delivery
+ *	maildirsize_add(dir, &limits, &m, bytes, messages, &v)	delivered
+ *	maildirsize_close(&m)
+ *
+ * Who remembers what a file said, and its stamp, need not read it again while
+ * it has the same stamp: each line makes it longer, each count makes another
+ * file of it.
  */
 #ifndef STORE_MAILDIRSIZE_H
 #define STORE_MAILDIRSIZE_H
@@ -37,9 +42,15 @@ struct maildirsize_limits {
 
 struct maildirsize {
 	uint64_t bytes, messages;
+	/* Of the file as it was when it said that; 0: that cannot be told.
+	 * Filled before maildirsize_open or _peek, with the numbers, it is
+	 * what is remembered. */
+	uint64_t stamp;
+	int fd;			/* -1: not open */
 	/* of the file, to know it again */
 	dev_t dev;
 	ino_t ino;
+	nlink_t links;
 	off_t size;
 	struct timespec changed;	/* the last line */
 };
@@ -52,29 +63,33 @@ struct maildirsize_how {
 	size_t exempt_count;
 };
 
-/* dir: the Maildir. 1, 0 when it has to be counted, -1 when it cannot be
- * read. */
-int maildirsize_read(int dir, const struct maildirsize_limits *limits,
-    struct maildirsize *m_r, struct verdict *v);
-/* The file at a path below a directory: with one open less, for a look. */
-int maildirsize_read_at(int dir, const char *path,
-    const struct maildirsize_limits *limits, struct maildirsize *m_r,
+void maildirsize_init(struct maildirsize *m);
+void maildirsize_close(struct maildirsize *m);
+/* dir: the Maildir. The file stays open for maildirsize_add. 1, 0 when it has
+ * to be counted, -1 when it cannot be read. */
+int maildirsize_open(int dir, const struct maildirsize_limits *limits,
+    struct maildirsize *m, struct verdict *v);
+/* A look at the file of the Maildir at a path below a directory of the
+ * administrator's. Nothing is opened when what is remembered still holds. */
+int maildirsize_peek(const char *root, const char *path,
+    const struct maildirsize_limits *limits, struct maildirsize *m,
     struct verdict *v);
-/* Counts what is in the directories and makes the file anew. Nothing is
- * opened or asked about a message whose name has its size (S=). */
+/* Counts what is in the directories and makes the file anew, which is open
+ * then. Nothing is opened or asked about a message whose name has its size
+ * (S=). */
 int maildirsize_count(int dir, const struct maildirsize_how *how,
-    struct maildirsize *m_r, struct verdict *v);
+    struct maildirsize *m, struct verdict *v);
 /* The same without writing anything. */
 int maildirsize_scan(int dir, const struct maildirsize_how *how,
     uint64_t *bytes_r, uint64_t *messages_r, struct verdict *v);
 /*
- * Adds a line to the file that `m` was read from. 1, 0 when another one has
- * taken its place since (who made it may have counted what is to be added, or
- * not: nothing is written), -1 on failure. *m becomes what the file says
- * then, lines of others included.
+ * Adds a line to the file that is open. 1, 0 when another one has taken its
+ * place since (who made it may have counted what is to be added, or not), -1
+ * on failure. *m becomes what the file says then, lines of others included.
  */
-int maildirsize_add(int dir, struct maildirsize *m, int64_t bytes,
-    int64_t messages, struct verdict *v);
+int maildirsize_add(int dir, const struct maildirsize_limits *limits,
+    struct maildirsize *m, int64_t bytes, int64_t messages,
+    struct verdict *v);
 /*
  * Is there a sign that somebody has removed mail without saying so here? For
  * a Maildir that seems to be full, before anything is refused: `cur` changed

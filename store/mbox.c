@@ -507,7 +507,14 @@ mbox_exists(const struct mailbox_spec *spec, struct verdict *v)
 	return 1;
 }
 
+static int
+mbox_descriptor(const struct mailbox *mb)
+{
+	return ((const struct mbox *)(const void *)mb)->fd;
+}
+
 const struct mailbox_ops mbox_ops = {
+	.descriptor = mbox_descriptor,
 	.open = mbox_open,
 	.settle = mbox_settle,
 	.publish = mbox_publish,

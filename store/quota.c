@@ -13,7 +13,7 @@
 #include "store/quota_ledger.h"
 
 /* How often one delivery counts and asks again. */
-#define ROUNDS 8
+#define ROUNDS 9
 /* Between two counts of a domain, this many times what one takes. */
 #define COUNT_REST 4
 
@@ -27,6 +27,7 @@ struct quota_hold {
 	bool counted;		/* what `found` says is from the disk */
 	bool verified;		/* counted because it seemed to be full */
 	bool domain_verified;
+	bool buried;		/* none of the dead is left */
 };
 
 /* What became of one try to reserve. */
@@ -35,6 +36,7 @@ enum attempt {
 	ATTEMPT_DONE,
 	ATTEMPT_COUNT,		/* the account, then again */
 	ATTEMPT_COUNT_DOMAIN,
+	ATTEMPT_AGAIN,
 };
 
 enum answer { ANSWER_FITS, ANSWER_WAIT, ANSWER_FULL };
@@ -108,36 +110,6 @@ top(const struct quota_account *a)
 	    (unsigned)a->warnings[a->warning_count - 1] : 100;
 }
 
-/* --- entry and total ------------------------------------------------------------- */
-
-/* What an account takes is its part of the total from now on. */
-static int
-set_part(struct quota_hold *h, struct ledger_entry *e, uint64_t bytes,
-    struct verdict *v)
-{
-	struct ledger_head *head = ledger_head(h->ledger);
-	uint64_t rest;
-
-	if (h->a.elsewhere)
-		e->flags |= LEDGER_ELSEWHERE;
-	if (!head->known || e->counted == bytes)
-		return ledger_put(h->ledger, e, v);
-	/* While our reservation is there, it tells enough if we die here: whoever
-	 * finds it dead does not believe the total. */
-	if (!h->id && ledger_mark_dirty(h->ledger, v) < 0)
-		return -1;
-	/* A total that is less than its parts is no total. */
-	if (head->total < e->counted)
-		head->known = 0;
-	rest = head->known ? head->total - e->counted : 0;
-	e->counted = bytes;
-	if (ledger_put(h->ledger, e, v) < 0)
-		return -1;
-	head->total = rest + bytes;
-	head->dirty = 0;
-	return ledger_write(h->ledger, v);
-}
-
 /* --- reserving -------------------------------------------------------------------- */
 
 static int
@@ -184,23 +156,39 @@ begin_count(struct quota_hold *h, const struct ledger_sum *flying,
 	}
 	if (ledger_hold(h->ledger, &h->key, 0, 0, &h->id, v) < 0)
 		return ATTEMPT_FAILED;
-	if (ledger_write(h->ledger, v) < 0) {
-		h->id = 0;
-		return ATTEMPT_FAILED;
-	}
 	return ATTEMPT_COUNT;
 }
 
-static int
-end_count(struct quota_hold *h, struct verdict *v)
+static void
+end_count(struct quota_hold *h)
 {
-	if (!h->id)
-		return 0;
-	(void)ledger_drop(h->ledger, h->id);
-	if (ledger_write(h->ledger, v) < 0)
-		return -1;
+	if (h->id)
+		(void)ledger_drop(h->ledger, h->id);
 	h->id = 0;
-	return 0;
+}
+
+/* The entry, as it is to be found at the next look. */
+static int
+put(struct quota_hold *h, struct ledger_entry *e, const struct quota_usage *u,
+    uint64_t counted, struct verdict *v)
+{
+	e->bytes = u->bytes;
+	e->messages = u->messages;
+	e->stamp = h->found.stamp;
+	e->inbox = h->found.inbox;
+	e->counted = counted;
+	e->flags |= LEDGER_SEEN;
+	if (h->a.elsewhere)
+		e->flags |= LEDGER_ELSEWHERE;
+	return ledger_put(h->ledger, e, v);
+}
+
+static void
+remember(struct quota_found *f, const struct ledger_entry *e)
+{
+	struct quota_usage u = { e->bytes, e->messages };
+
+	quota_found_remember(f, &u, e->stamp, e->inbox);
 }
 
 static void
@@ -247,16 +235,19 @@ look(struct quota_hold *h, struct ledger_entry *e,
     const struct ledger_sum *flying, struct verdict *v)
 {
 	const struct ledger_head *head = ledger_head(h->ledger);
-	bool doubt = (e->flags & LEDGER_DOUBT) || e->boot != head->boots;
-	int r = quota_usage(&h->a.place, QUOTA_LOOK, &h->found, v);
+	bool doubt = (e->flags & LEDGER_DOUBT) || e->boot != (uint32_t)head->boot;
+	int r;
 
+	if (!h->counted)
+		remember(&h->found, e);
+	r = quota_usage(&h->a.place, QUOTA_LOOK, &h->found, v);
 	if (r < 0)
 		return ATTEMPT_FAILED;
 	if (h->a.place.format == MAILBOX_MAILDIR && h->found.dir >= 0 &&
 	    (r == 0 || (doubt && !h->counted)))
 		return begin_count(h, flying, v);
 	e->flags &= (uint8_t)~LEDGER_DOUBT;
-	e->boot = head->boots;
+	e->boot = (uint32_t)head->boot;
 	return ATTEMPT_DONE;
 }
 
@@ -287,6 +278,17 @@ ask_domain(const struct quota_hold *h, const struct ledger_sum *all,
 	return answer;
 }
 
+/* What the dead have reserved keeps nobody out: it is looked for when there
+ * seems to be no room, since asking for each holder costs a call. */
+static enum attempt
+bury_first(struct quota_hold *h, const struct ledger_sum *all)
+{
+	if (h->buried || all->count == 0)
+		return ATTEMPT_DONE;
+	h->buried = true;
+	return ATTEMPT_AGAIN;
+}
+
 static enum attempt
 attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 {
@@ -299,8 +301,10 @@ attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 	enum attempt r;
 	unsigned now;
 
-	if (end_count(h, v) < 0 || ledger_find(l, &h->key, &e, v) < 0)
+	end_count(h);
+	if (ledger_bury(l, h->buried ? NULL : &h->key, v) < 0)
 		return ATTEMPT_FAILED;
+	ledger_find(l, &h->key, &e);
 	ledger_flying(l, &h->key, &mine, &all);
 	if (!h->a.domain_bytes)
 		head->known = 0;	/* nobody keeps it */
@@ -319,6 +323,8 @@ attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 		e.flags &= (uint8_t)~LEDGER_TOLD_FULL;
 
 	answer = ask_account(h, &mine);
+	if (answer != ANSWER_FITS && (r = bury_first(h, &all)) != ATTEMPT_DONE)
+		return r;
 	if (answer == ANSWER_FULL && !h->verified &&
 	    quota_usage_doubtful(&h->a.place, &h->found)) {
 		h->verified = true;
@@ -327,13 +333,17 @@ attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 	if (answer == ANSWER_FULL)
 		refuse(h, &e, news, v);
 	/* While others write, what we see is not what there will be. */
-	if (set_part(h, &e, mine.count ? e.counted : h->found.usage.bytes,
-	    v) < 0)
+	if (put(h, &e, &h->found.usage, mine.count ? e.counted :
+	    h->found.usage.bytes, v) < 0)
 		return ATTEMPT_FAILED;
+	head = ledger_head(l);	/* it may lie elsewhere now */
 	if (answer == ANSWER_FITS && h->a.domain_bytes) {
 		if (!head->known)
 			return ATTEMPT_COUNT_DOMAIN;
 		answer = ask_domain(h, &all, v);
+		if (answer != ANSWER_FITS &&
+		    (r = bury_first(h, &all)) != ATTEMPT_DONE)
+			return r;
 		if (answer == ANSWER_FULL && !h->domain_verified &&
 		    (!h->a.since_us || head->counted_us < h->a.since_us)) {
 			if (may_count_domain(head))
@@ -346,10 +356,6 @@ attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 	if (answer == ANSWER_FITS && ledger_hold(l, &h->key, h->bytes,
 	    h->messages, &h->id, v) < 0)
 		return ATTEMPT_FAILED;
-	if (ledger_write(l, v) < 0) {
-		h->id = 0;
-		return ATTEMPT_FAILED;
-	}
 	return answer == ANSWER_FITS ? ATTEMPT_DONE : ATTEMPT_FAILED;
 }
 
@@ -371,6 +377,10 @@ quota_reserve(const struct quota_account *a, uint64_t bytes,
 			break;
 		r = attempt(h, news_r, v);
 		ledger_unlock(h->ledger);
+		if (ledger_lost(h->ledger)) {
+			verdict_set(v, V_TROUBLE, "quota ledger was lost");
+			break;
+		}
 		if (r == ATTEMPT_DONE) {
 			*h_r = h;
 			return 0;
@@ -382,7 +392,7 @@ quota_reserve(const struct quota_account *a, uint64_t bytes,
 			    v) < 0)
 				break;
 			h->counted = true;
-		} else {
+		} else if (r == ATTEMPT_COUNT_DOMAIN) {
 			h->domain_verified = true;
 			if (quota_domain_count(h->ledger, a, v) < 0)
 				break;
@@ -403,63 +413,65 @@ quota_release(struct quota_hold **h)
 		return;
 	if ((*h)->id && ledger_lock((*h)->ledger, &ignored) == 0) {
 		(void)ledger_drop((*h)->ledger, (*h)->id);
-		if (ledger_write((*h)->ledger, &ignored) == 0)
-			(*h)->id = 0;
+		(*h)->id = 0;
 		ledger_unlock((*h)->ledger);
 	}
-	/* The lock was not to be had: later, or the end of this process ends
-	 * it. */
+	/* The lock was not to be had. */
 	if ((*h)->id)
-		ledger_drop_later((*h)->ledger, (*h)->id);
+		ledger_abandon((*h)->ledger, (*h)->id);
 	close_hold(h);
 }
 
 /* --- settling --------------------------------------------------------------------- */
 
-void
-quota_wrote(struct quota_hold *h, const char *root, const char *path)
+/* Folders are remembered in a file of their own. */
+static void
+count_folder(struct quota_hold *h, const struct stat *st)
 {
 	const struct quota_place *p = &h->a.place;
 	struct mbox_counts fresh;
-	struct stat st;
 	uint64_t n;
-	int fd, dir;
 
-	if (p->format != MAILBOX_MBOX || !p->limits.messages)
-		return;
-	dir = file_open_root(root);
-	if (dir < 0)
+	if (!mbox_counts_known(&h->found.counts, st, &n))
 		return;		/* it is counted again */
-	fd = file_open_beneath(dir, path, O_PATH | O_NOFOLLOW, 0);
-	file_close(&dir);
-	if (fd < 0)
+	/* Another delivery may have written since. */
+	mbox_counts_init(&fresh);
+	mbox_counts_read(&fresh, p->state_root, p->counts_path);
+	mbox_counts_set(&fresh, st, n + 1);
+	mbox_counts_write(&fresh, p->state_root, p->counts_path);
+	mbox_counts_release(&fresh);
+}
+
+void
+quota_wrote(struct quota_hold *h, const char *root, const char *path, int fd)
+{
+	const struct quota_place *p = &h->a.place;
+	struct stat st;
+
+	if (p->format != MAILBOX_MBOX || !p->limits.messages ||
+	    fstat(fd, &st) < 0)
 		return;
-	if (fstat(fd, &st) == 0 &&
-	    mbox_counts_known(&h->found.counts, &st, &n)) {
-		/* Another delivery may have written since. */
-		mbox_counts_init(&fresh);
-		mbox_counts_read(&fresh, p->state_root, p->counts_path);
-		mbox_counts_set(&fresh, &st, n + 1);
-		mbox_counts_write(&fresh, p->state_root, p->counts_path);
-		mbox_counts_release(&fresh);
-	}
-	file_close(&fd);
+	if (strcmp(path, p->path) == 0 && strcmp(root, p->root) == 0)
+		quota_found_appended(&h->found, &st);
+	else
+		count_folder(h, &st);
 }
 
 /* Tells maildirsize. -1: the account is to be counted. */
 static int
 settle_maildir(struct quota_hold *h, struct quota_usage *u, struct verdict *v)
 {
-	struct maildirsize now = h->found.maildirsize;
+	struct maildirsize *m = &h->found.maildirsize;
 	int r;
 
-	if (h->found.dir < 0)
+	if (h->found.dir < 0 || m->fd < 0)
 		return verdict_set(v, V_TROUBLE, "quota: the Maildir was not "
 		    "there when room was reserved");
-	r = maildirsize_add(h->found.dir, &now, (int64_t)h->bytes,
-	    (int64_t)h->messages, v);
+	r = maildirsize_add(h->found.dir, &h->a.place.limits, m,
+	    (int64_t)h->bytes, (int64_t)h->messages, v);
+	h->found.stamp = m->stamp;
 	if (r > 0)
-		*u = (struct quota_usage){ now.bytes, now.messages };
+		*u = (struct quota_usage){ m->bytes, m->messages };
 	if (r == 0)
 		return verdict_set(v, V_OK, "maildirsize was made anew "
 		    "meanwhile");
@@ -476,8 +488,7 @@ settle(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 	unsigned now;
 	bool doubt = false;
 
-	if (ledger_find(h->ledger, &h->key, &e, v) < 0)
-		return -1;
+	ledger_find(h->ledger, &h->key, &e);
 	if (h->a.place.format == MAILBOX_MAILDIR)
 		doubt = settle_maildir(h, &u, v) < 0;
 	if (doubt)
@@ -488,10 +499,13 @@ settle(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 		news->warning = now;
 		e.warned = (uint8_t)now;
 	}
-	(void)ledger_drop(h->ledger, h->id);
-	if (set_part(h, &e, head->known ? e.counted + h->bytes : e.counted,
-	    v) < 0 || ledger_write(h->ledger, v) < 0)
+	if (put(h, &e, &u, head->known ? e.counted + h->bytes : e.counted,
+	    v) < 0)
 		return -1;
+	/* Last: as long as it is there, who finds us dead has the account and
+	 * the domain counted. */
+	if (!ledger_drop(h->ledger, h->id) && !doubt)
+		return verdict_set(v, V_TROUBLE, "quota: the reservation is gone");
 	h->id = 0;
 	return doubt ? -1 : 0;
 }
@@ -512,27 +526,50 @@ quota_settle(struct quota_hold **h, struct quota_news *news_r,
 	}
 	/* What could not be written down is counted. */
 	if ((*h)->id)
-		ledger_drop_later((*h)->ledger, (*h)->id);
+		ledger_abandon((*h)->ledger, (*h)->id);
 	close_hold(h);
 	return r < 0 && v->why != V_OK ? -1 : 0;
 }
 
 /* --- asking ------------------------------------------------------------------------- */
 
-/* False when only a locked look can tell. */
+/* Below half of every limit when it was looked at last? Then nothing more is
+ * asked at RCPT: it would have to be filled by other ways than by mail. */
 static bool
-domain_has_room(const struct quota_account *a, uint64_t bytes)
+half_empty(const struct quota_account *a, const struct ledger_entry *e,
+    uint64_t bytes)
 {
-	struct verdict ignored = VERDICT_INIT;
-	struct ledger_head head;
-	struct ledger *l;
-	bool room = true;
+	const struct maildirsize_limits *l = &a->place.limits;
 
-	if (ledger_open(a->state_root, a->ledger_path, &l, &ignored) < 0)
-		return true;	/* the delivery will tell */
-	if (ledger_glance(l, &head))
-		room = fits(head.total, bytes, a->domain_bytes, a->grace);
-	ledger_close(&l);
+	return (e->flags & LEDGER_SEEN) &&
+	    (!l->bytes || (e->bytes + bytes) * 2 <= l->bytes) &&
+	    (!l->messages || (e->messages + 1) * 2 <= l->messages);
+}
+
+static bool
+account_has_room(const struct quota_account *a, const struct ledger *l,
+    uint64_t bytes)
+{
+	const struct maildirsize_limits *limits = &a->place.limits;
+	struct ledger_key key = ledger_key_of(a->local, a->domain);
+	struct verdict ignored = VERDICT_INIT;
+	struct ledger_entry e;
+	struct quota_found f;
+	bool room;
+
+	if (!limits->bytes && !limits->messages)
+		return true;
+	quota_found_init(&f);
+	if (ledger_peek(l, &key, &e)) {
+		if (half_empty(a, &e, bytes))
+			return true;
+		remember(&f, &e);
+	}
+	/* What has to be counted is counted by the delivery. */
+	room = quota_usage(&a->place, QUOTA_PEEK, &f, &ignored) <= 0 ||
+	    (fits(f.usage.bytes, bytes, limits->bytes, a->grace) &&
+	    fits(f.usage.messages, 1, limits->messages, 0));
+	quota_found_release(&f);
 	return room;
 }
 
@@ -541,20 +578,17 @@ static bool
 plenty(const struct quota_account *a, uint64_t bytes)
 {
 	struct verdict ignored = VERDICT_INIT;
-	struct quota_found f;
-	bool enough = true;
+	struct ledger *l;
+	uint64_t total;
+	bool enough;
 
-	if (a->place.limits.bytes || a->place.limits.messages) {
-		quota_found_init(&f);
-		/* What has to be counted is counted by the delivery. */
-		if (quota_usage(&a->place, QUOTA_PEEK, &f, &ignored) > 0)
-			enough = fits(f.usage.bytes, bytes,
-			    a->place.limits.bytes, a->grace) &&
-			    fits(f.usage.messages, 1,
-			    a->place.limits.messages, 0);
-		quota_found_release(&f);
-	}
-	return enough && (!a->domain_bytes || domain_has_room(a, bytes));
+	if (ledger_open(a->state_root, a->ledger_path, &l, &ignored) < 0)
+		return true;	/* the delivery will tell */
+	enough = account_has_room(a, l, bytes) && (!a->domain_bytes ||
+	    !ledger_glance(l, &total) ||
+	    fits(total, bytes, a->domain_bytes, a->grace));
+	ledger_close(&l);
+	return enough;
 }
 
 int
@@ -588,6 +622,8 @@ quota_domain_look(const struct quota_account *a, struct quota_domain *d_r,
 	if (ledger_open(a->state_root, a->ledger_path, &l, v) < 0)
 		return -1;
 	r = ledger_lock(l, v);
+	if (r == 0 && (r = ledger_bury(l, NULL, v)) < 0)
+		ledger_unlock(l);
 	if (r == 0) {
 		ledger_flying(l, &none, &mine, &all);
 		*d_r = (struct quota_domain){ .known = ledger_head(l)->known,
@@ -620,19 +656,46 @@ recalc_locked(struct quota_hold *h, struct verdict *v)
 	struct ledger_sum mine, all;
 	struct ledger_entry e;
 
-	if (end_count(h, v) < 0)
+	end_count(h);
+	if (ledger_bury(h->ledger, NULL, v) < 0)
 		return -1;
 	ledger_flying(h->ledger, &h->key, &mine, &all);
-	if (!h->counted)
+	ledger_find(h->ledger, &h->key, &e);
+	if (!h->counted) {
+		remember(&h->found, &e);
 		return begin_count(h, &mine, v) == ATTEMPT_FAILED ? -1 : 0;
-	if (ledger_find(h->ledger, &h->key, &e, v) < 0)
-		return -1;
+	}
 	e.flags &= (uint8_t)~LEDGER_DOUBT;
-	e.boot = ledger_head(h->ledger)->boots;
-	if (set_part(h, &e, mine.count ? e.counted : h->found.usage.bytes,
-	    v) < 0)
-		return -1;
-	return ledger_write(h->ledger, v);
+	e.boot = (uint32_t)ledger_head(h->ledger)->boot;
+	return put(h, &e, &h->found.usage, mine.count ? e.counted :
+	    h->found.usage.bytes, v);
+}
+
+int
+quota_look(const struct quota_account *a, struct quota_usage *u_r,
+    struct verdict *v)
+{
+	struct ledger_key key = ledger_key_of(a->local, a->domain);
+	struct verdict ignored = VERDICT_INIT;
+	struct quota_found f;
+	struct ledger_entry e;
+	struct ledger *l;
+	int r;
+
+	quota_found_init(&f);
+	/* Else a large mbox is read for the sake of its count. */
+	if (a->place.format == MAILBOX_MBOX && a->place.limits.messages &&
+	    ledger_open(a->state_root, a->ledger_path, &l, &ignored) == 0) {
+		if (ledger_peek(l, &key, &e))
+			remember(&f, &e);
+		ledger_close(&l);
+	}
+	r = quota_usage(&a->place, QUOTA_LOOK, &f, v);
+	if (r == 0)
+		r = quota_usage(&a->place, QUOTA_SCAN, &f, v);
+	*u_r = f.usage;
+	quota_found_release(&f);
+	return r < 0 ? -1 : 0;
 }
 
 int

@@ -3,7 +3,7 @@
  *
  *	quota_check(&a, size, &news, &v)	at RCPT: would it fit?
  *	quota_reserve(&a, bytes, n, &h, &news, &v)	copies are prepared
- *	quota_wrote(h, root, path)		for each mbox, still locked
+ *	quota_wrote(h, root, path, fd)		for each mbox, still locked
  *	quota_settle(&h, &news, &v)		copies are in the mailbox
  *	quota_release(&h)			or they are not
  *
@@ -78,8 +78,10 @@ int quota_check(const struct quota_account *a, uint64_t bytes,
 int quota_reserve(const struct quota_account *a, uint64_t bytes,
     uint64_t messages, struct quota_hold **h_r, struct quota_news *news_r,
     struct verdict *v);
-/* One message was appended to this mbox, whose lock is still held. */
-void quota_wrote(struct quota_hold *h, const char *root, const char *path);
+/* One message was appended to this mbox, which is open as `fd` and whose lock
+ * is still held. */
+void quota_wrote(struct quota_hold *h, const char *root, const char *path,
+    int fd);
 /* 0, or -1 when something could not be written down: the account will be
  * counted, and the verdict is for the log. */
 int quota_settle(struct quota_hold **h, struct quota_news *news_r,
@@ -87,6 +89,10 @@ int quota_settle(struct quota_hold **h, struct quota_news *news_r,
 void quota_release(struct quota_hold **h);
 
 /* --- for vboxadm ------------------------------------------------------------------ */
+
+/* What an account takes; nothing is written but what is remembered. */
+int quota_look(const struct quota_account *a, struct quota_usage *u_r,
+    struct verdict *v);
 
 /* Counts an account from the disk and puts right what was wrong. *known_r is
  * whether there was anything before. V_BOX_BUSY while mail comes in. */

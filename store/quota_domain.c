@@ -79,7 +79,7 @@ in_entries(const struct ledger_entry *list, size_t n,
  * since we began, or is about to: then that is newer.
  */
 static uint64_t
-part_of(const struct ledger *l, const struct found *f,
+part_of(struct ledger *l, const struct found *f,
     const struct ledger_entry *before, const struct ledger_entry *now,
     bool known)
 {
@@ -104,20 +104,18 @@ write_down(struct ledger *l, const struct walk *w,
 	size_t n;
 	int r = -1;
 
-	if (ledger_entries(l, &now, &n, v) < 0)
-		return -1;
+	ledger_entries(l, &now, &n);
 	if (n)
 		qsort(now, n, sizeof(*now), by_key);
-	if (ledger_mark_dirty(l, v) < 0)
-		goto out;
+	h->known = 0;	/* killed on the way, it is not */
 	for (size_t i = 0; i < w->n; i++) {
 		const struct found *f = &w->list[i];
 		const struct ledger_entry *x = in_entries(now, n, &f->key);
 
 		if (x)
 			e = *x;
-		else if (ledger_find(l, &f->key, &e, v) < 0)
-			goto out;
+		else
+			ledger_find(l, &f->key, &e);
 		e.counted = part_of(l, f, in_entries(before, before_n, &f->key),
 		    x, known);
 		total += e.counted;
@@ -139,9 +137,9 @@ write_down(struct ledger *l, const struct walk *w,
 				goto out;
 		}
 	}
+	h = ledger_head(l);	/* the table may have grown */
 	h->total = total;
-	h->known = 1;
-	h->dirty = 0;
+	__atomic_store_n(&h->known, 1, __ATOMIC_RELEASE);
 	r = 0;
 out:
 	free(now);
@@ -167,13 +165,19 @@ quota_domain_count(struct ledger *l, const struct quota_account *a,
 	r = -1;
 	if (ledger_lock(l, v) < 0)
 		goto out;
+	if (ledger_bury(l, NULL, v) < 0) {
+		ledger_unlock(l);
+		goto out;
+	}
 	ledger_flying(l, &none, &mine, &all);
 	/* Nobody begins while the total is not known, so this ends. */
 	if (!ledger_head(l)->known && all.count)
 		verdict_set(v, V_BOX_BUSY,
 		    "quota: deliveries end before the domain is counted");
 	else
-		r = ledger_entries(l, &before, &before_n, v);
+		r = 0;
+	if (r == 0)
+		ledger_entries(l, &before, &before_n);
 	ledger_unlock(l);
 	if (r < 0)
 		goto out;
@@ -193,7 +197,6 @@ quota_domain_count(struct ledger *l, const struct quota_account *a,
 		ledger_head(l)->counted_us = began;
 		ledger_head(l)->cost_us = now > began && now - began <
 		    UINT32_MAX ? (uint32_t)(now - began) : 0;
-		r = ledger_write(l, v);
 	}
 	ledger_unlock(l);
 out:

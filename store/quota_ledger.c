@@ -2,84 +2,183 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "store/base/clock.h"
-#include "store/base/checksum.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
 #include "store/base/sha256.h"
 
 /* Number of the format; a new one counts everything anew. */
-static const char magic[4] = { 'V', 'Q', 'L', '1' };
+static const char magic[4] = { 'V', 'Q', 'L', '2' };
 #define FILE_MODE 0600
 #define DIR_MODE 0700
-#define CAPACITY_LEAST 128
-#define CAPACITY_MOST (1u << 26)
-/* Entries that one look into the table reads. */
-#define PROBE 4
-/* Reservations that could not be given back at once. */
-#define ORPHANS 64
-/* Between two tries for the lock. */
-#define NAP_LEAST_US 20
-#define NAP_MOST_US 2000
+#define CAPACITY_LEAST 128u
+#define CAPACITY_MOST (1u << 24)
+/* Entries that a look without the lock goes over at most. */
+#define PEEK_MOST 64
+/* Whoever waits for the lock looks this often whether its holder lives. */
+#define LOOK_MS 2
 /* Byte ranges that stand for locks lie behind all data. */
-#define BYTE_LOCK ((off_t)1 << 40)
-#define BYTE_COUNT (BYTE_LOCK + 1)
-#define BYTE_ALIVE (BYTE_LOCK + 2)
-/* A process is known by one of so many bytes. */
+#define BYTE_COUNT (((off_t)1 << 40) + 1)
+#define BYTE_ALIVE (((off_t)1 << 40) + 2)
+/* A process is known by one of so many bytes. 0 is nobody, and dead. */
 #define TOKENS 0x7fffffffu
 #define TOKEN_TRIES 32
+/* In the lock beside the number: somebody waits. */
+#define WAITED 0x80000000u
 #define PATH_ROOM 1024
+#define PAGE ((size_t)4096)
 
+/* A reservation; there while its id is not 0. */
 struct slot {
+	uint64_t id;		/* number of the process, count, place */
 	struct ledger_key key;
 	uint64_t bytes, messages;
-	uint64_t id;
-	uint32_t token;		/* of the process */
-	uint32_t spare;
-	uint64_t spare2[2];
+	uint64_t spare[3];
+};
+
+/* An entry as words, each of which is there or not when a process is killed. */
+enum { KEY_0, KEY_1, COUNTED, BYTES, MESSAGES, STAMP, INBOX, STATE, WORDS };
+union cell {
+	struct ledger_entry entry;
+	uint64_t word[WORDS];
 };
 
 _Static_assert(sizeof(struct ledger_head) == 64, "head on disk");
 _Static_assert(sizeof(struct slot) == 64, "slot on disk");
-_Static_assert(sizeof(struct ledger_entry) == 32, "entry on disk");
+_Static_assert(sizeof(union cell) == sizeof(struct ledger_entry) &&
+    sizeof(union cell) == 64, "entry on disk");
+_Static_assert(offsetof(struct ledger_entry, stamp) == STAMP * 8 &&
+    offsetof(struct ledger_entry, boot) == STATE * 8, "words of an entry");
 
-#define SLOTS_AT ((off_t)sizeof(struct ledger_head))
-#define TABLE_AT (SLOTS_AT + LEDGER_SLOTS * (off_t)sizeof(struct slot))
-/* Read with the head: enough for most. */
-#define FIRST_SLOTS 15
+#define SLOTS_AT sizeof(struct ledger_head)
+#define TABLE_AT (SLOTS_AT + LEDGER_SLOTS * sizeof(struct slot))
+/* Room in an id for its place. */
+#define PLACE_BITS 10
+_Static_assert(LEDGER_SLOTS < 1 << PLACE_BITS, "a slot's place in its id");
 
 struct ledger {
 	char *root, *path;
 	int fd;
 	unsigned refs;
 	uint64_t last_used;
-	pid_t pid;		/* whose the byte range locks are */
 	uint32_t token;		/* 0: none yet */
-	struct {
-		struct ledger_head head;
-		struct slot slot[LEDGER_SLOTS];
-	} now;
-	uint32_t slots_changed;	/* the first that must be written */
-	struct ledger_head disk;	/* as it was read or written last */
-	/* The entry that was looked at last, while it is locked. */
-	bool looked;
-	int look_answer;
-	uint32_t look_at;
-	struct ledger_entry look;
-	uint64_t orphan[ORPHANS];
-	unsigned orphans;
+	bool stale;		/* from before a fork */
+	char *map;
+	size_t size;
+	volatile sig_atomic_t lost;
 };
 
 /* What this process has open. */
 static struct ledger *kept[LEDGER_KEEP];
 static uint64_t uses;
+
+/* --- memory that may go away ------------------------------------------------------ */
+
+static struct sigaction before;
+
+/* The file was cut, or there is no room for a page of it: empty memory in its
+ * place lets the caller go on to where it asks ledger_lost(). */
+static void
+fault(int sig, siginfo_t *info, void *context)
+{
+	const char *at = info->si_addr;
+
+	(void)context;
+	for (size_t i = 0; i < LEDGER_KEEP; i++) {
+		struct ledger *l = kept[i];
+
+		if (!l || !l->map || at < l->map || at >= l->map + l->size)
+			continue;
+		l->lost = 1;
+		if (mmap(l->map, l->size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		    MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+			return;
+	}
+	/* Not ours: it comes again, to whom it came before. */
+	(void)sigaction(sig, &before, NULL);
+}
+
+/* A child has the memory and the descriptors, but no lock. */
+static void
+forked(void)
+{
+	for (size_t i = 0; i < LEDGER_KEEP; i++)
+		if (kept[i])
+			kept[i]->stale = true;
+}
+
+static void
+prepare_process(void)
+{
+	static bool done;
+	struct sigaction sa = { .sa_sigaction = fault,
+	    .sa_flags = SA_SIGINFO };
+
+	if (done)
+		return;
+	done = true;
+	(void)sigaction(SIGBUS, &sa, &before);
+	(void)pthread_atfork(NULL, NULL, forked);
+}
+
+bool
+ledger_lost(const struct ledger *l)
+{
+	return l->lost;
+}
+
+static int
+lost(struct verdict *v)
+{
+	return verdict_set(v, V_TROUBLE,
+	    "quota ledger was cut, or its disk is full or broken");
+}
+
+/* Blocks for the pages from `at` on, without changing a byte; the file
+ * becomes as long as that. */
+static int
+reserve_room(int fd, size_t at, size_t n)
+{
+	struct stat st;
+	int r;
+
+	do {
+		r = fallocate(fd, 0, (off_t)at, (off_t)n);
+	} while (r < 0 && errno == EINTR);
+	if (r == 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
+		return r;
+	/* Where that is not to be had there may be a hole, and a SIGBUS. What
+	 * is written is the end of the last entry, which nobody uses. */
+	if (fstat(fd, &st) < 0)
+		return -1;
+	return (size_t)st.st_size >= at + n ? 0 :
+	    file_pwrite_all(fd, "", 1, (off_t)(at + n - 1));
+}
+
+static int
+map_all(struct ledger *l, size_t size)
+{
+	void *p = l->map ? mremap(l->map, l->size, size, MREMAP_MAYMOVE) :
+	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, l->fd, 0);
+
+	if (p == MAP_FAILED)
+		return -1;
+	l->map = p;
+	l->size = size;
+	return 0;
+}
 
 /* --- byte range locks ---------------------------------------------------------- */
 
@@ -117,8 +216,8 @@ is_alive(const struct ledger *l, uint32_t token)
 {
 	struct flock f;
 
-	if (token == l->token)
-		return true;
+	if (token == l->token || token == 0)
+		return token != 0;
 	/* An error is no proof of death. */
 	return range(l->fd, F_GETLK, F_WRLCK, BYTE_ALIVE + (off_t)token, &f) < 0 ||
 	    f.l_type != F_UNLCK;
@@ -135,7 +234,7 @@ come_alive(struct ledger *l, struct verdict *v)
 		    sizeof(token))
 			token = (uint32_t)clock_now_us() ^
 			    (uint32_t)getpid() << 12;
-		token = token % TOKENS + 1;
+		token = token % (TOKENS - 1) + 1;
 		if (try_range(l->fd, BYTE_ALIVE + (off_t)token) == 0) {
 			l->token = token;
 			return 0;
@@ -147,6 +246,20 @@ come_alive(struct ledger *l, struct verdict *v)
 }
 
 /* --- opening ------------------------------------------------------------------- */
+
+static size_t
+table_at(uint32_t capacity)
+{
+	return TABLE_AT + (size_t)(capacity - CAPACITY_LEAST) *
+	    sizeof(union cell);
+}
+
+/* With all smaller tables before it. */
+static size_t
+size_for(uint32_t capacity)
+{
+	return table_at(capacity) + (size_t)capacity * sizeof(union cell);
+}
 
 static int
 open_file(const char *root, const char *path, struct verdict *v)
@@ -174,9 +287,35 @@ open_file(const char *root, const char *path, struct verdict *v)
 	return fd;
 }
 
+/* A new or a short file becomes as long as the smallest; two who do that at
+ * the same time do no harm. */
+static int
+open_map(struct ledger *l, struct verdict *v)
+{
+	size_t least = size_for(CAPACITY_LEAST);
+	struct stat st;
+
+	if (fstat(l->fd, &st) < 0)
+		return verdict_errno(v, errno, "fstat quota ledger");
+	if (!S_ISREG(st.st_mode))
+		return verdict_set(v, V_TROUBLE, "quota ledger is no file");
+	if ((size_t)st.st_size < least) {
+		/* Most slots are never used: their pages stay a hole. */
+		if (reserve_room(l->fd, 0, PAGE) < 0 ||
+		    reserve_room(l->fd, TABLE_AT, least - TABLE_AT) < 0)
+			return verdict_errno(v, errno, "make quota ledger");
+		st.st_size = (off_t)least;
+	}
+	if (map_all(l, (size_t)st.st_size) < 0)
+		return verdict_errno(v, errno, "map quota ledger");
+	return 0;
+}
+
 static void
 dispose(struct ledger *l)
 {
+	if (l->map)
+		(void)munmap(l->map, l->size);
 	file_close(&l->fd);
 	free(l->root);
 	free(l->path);
@@ -189,59 +328,63 @@ same_file(const struct ledger *l, const char *root, const char *path)
 	return strcmp(l->path, path) == 0 && strcmp(l->root, root) == 0;
 }
 
-/* A file that was removed, or that we have from before a fork, is not ours
- * to go on with. */
+/* A file that was removed or cut, or that we have from before a fork, is not
+ * ours to go on with. */
 static bool
 outdated(const struct ledger *l)
 {
 	struct stat st;
 
-	return l->pid != getpid() || fstat(l->fd, &st) < 0 || st.st_nlink == 0;
+	return l->stale || l->lost || fstat(l->fd, &st) < 0 ||
+	    st.st_nlink == 0 || (size_t)st.st_size < l->size;
+}
+
+/* The one that is open, or the place for it; NULL: there is none. */
+static struct ledger **
+seek_kept(const char *root, const char *path)
+{
+	struct ledger **place = NULL;
+
+	for (size_t i = 0; i < LEDGER_KEEP; i++)
+		if (kept[i] && same_file(kept[i], root, path))
+			return &kept[i];
+	for (size_t i = 0; i < LEDGER_KEEP; i++) {
+		if (!kept[i])
+			return &kept[i];
+		if (kept[i]->refs == 0 && (!place ||
+		    kept[i]->last_used < (*place)->last_used))
+			place = &kept[i];
+	}
+	return place;
 }
 
 int
 ledger_open(const char *root, const char *path, struct ledger **l_r,
     struct verdict *v)
 {
-	struct ledger *l, **place = NULL;
-	int fd;
+	struct ledger **place = seek_kept(root, path), *l;
 
-	for (size_t i = 0; i < LEDGER_KEEP; i++) {
-		l = kept[i];
-		if (l && same_file(l, root, path)) {
-			if (l->refs == 0 && outdated(l)) {
-				dispose(l);
-				kept[i] = NULL;
-				place = &kept[i];
-				break;
-			}
-			l->refs++;
-			l->last_used = ++uses;
-			*l_r = l;
-			return 0;
-		}
-		if (!l)
-			place = &kept[i];
-	}
-	for (size_t i = 0; i < LEDGER_KEEP && (!place || *place); i++)
-		if (kept[i]->refs == 0 && (!place ||
-		    kept[i]->last_used < (*place)->last_used))
-			place = &kept[i];
 	if (!place)
 		return verdict_set(v, V_BOX_BUSY, "too many quota ledgers open");
-	fd = open_file(root, path, v);
-	if (fd < 0)
-		return -1;
-	if (*place)
-		dispose(*place);
-	l = mem_zalloc(1, sizeof(*l));
-	l->fd = fd;
-	l->pid = getpid();
-	l->root = mem_dup(root);
-	l->path = mem_dup(path);
-	l->refs = 1;
+	l = *place;
+	if (l && (!same_file(l, root, path) || (l->refs == 0 && outdated(l)))) {
+		dispose(l);
+		l = *place = NULL;
+	}
+	if (!l) {
+		prepare_process();
+		l = mem_zalloc(1, sizeof(*l));
+		l->fd = open_file(root, path, v);
+		if (l->fd < 0 || open_map(l, v) < 0) {
+			dispose(l);
+			return -1;
+		}
+		l->root = mem_dup(root);
+		l->path = mem_dup(path);
+		*place = l;
+	}
+	l->refs++;
 	l->last_used = ++uses;
-	*place = l;
 	*l_r = l;
 	return 0;
 }
@@ -256,23 +399,85 @@ ledger_close(struct ledger **l)
 	*l = NULL;
 }
 
-/* --- head and slots -------------------------------------------------------------- */
+/* --- the lock ---------------------------------------------------------------------- */
 
-static uint32_t
-sum_of(const struct ledger_head *h)
+struct ledger_head *
+ledger_head(struct ledger *l)
 {
-	size_t skip = offsetof(struct ledger_head, boot);
-
-	return (uint32_t)checksum_of((const char *)h + skip,
-	    sizeof(*h) - skip);
+	return (struct ledger_head *)(void *)l->map;
 }
+
+static const struct ledger_head *
+head_of(const struct ledger *l)
+{
+	return (const struct ledger_head *)(const void *)l->map;
+}
+
+static struct slot *
+slots_of(struct ledger *l)
+{
+	return (struct slot *)(void *)(l->map + SLOTS_AT);
+}
+
+static bool
+swap(uint32_t *lock, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(lock, &from, to, false,
+	    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+/* One try of those who have to wait. True: it is ours. */
+static bool
+wait_for(struct ledger *l)
+{
+	uint32_t *lock = &ledger_head(l)->lock;
+	uint32_t now = __atomic_load_n(lock, __ATOMIC_RELAXED);
+	struct timespec ts = { .tv_nsec = LOOK_MS * 1000000L };
+
+	/* Others may wait as well: whoever has waited says so. */
+	if (now == 0)
+		return swap(lock, 0, l->token | WAITED);
+	if (!(now & WAITED) && !swap(lock, now, now | WAITED))
+		return false;
+	now |= WAITED;
+	if (syscall(SYS_futex, lock, FUTEX_WAIT, now, &ts, NULL, 0) == 0 ||
+	    errno != ETIMEDOUT)
+		return false;
+	return !is_alive(l, now & ~WAITED) && swap(lock, now, l->token | WAITED);
+}
+
+static int
+take_lock(struct ledger *l, struct verdict *v)
+{
+	int64_t deadline;
+
+	if (swap(&ledger_head(l)->lock, 0, l->token))
+		return 0;
+	deadline = clock_mono_ms() + LEDGER_WAIT_MS;
+	while (!wait_for(l))
+		if (clock_mono_ms() > deadline)
+			return verdict_set(v, V_BOX_BUSY,
+			    "quota ledger is locked");
+	return 0;
+}
+
+void
+ledger_unlock(struct ledger *l)
+{
+	uint32_t *lock = &ledger_head(l)->lock;
+
+	if (__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) & WAITED)
+		(void)syscall(SYS_futex, lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* --- the head -------------------------------------------------------------------- */
 
 static bool
 believable(const struct ledger_head *h)
 {
 	return memcmp(h->magic, magic, sizeof(magic)) == 0 &&
-	    h->crc == sum_of(h) && h->slots <= LEDGER_SLOTS &&
-	    h->capacity >= CAPACITY_LEAST && h->capacity <= CAPACITY_MOST &&
+	    h->slots <= LEDGER_SLOTS && h->capacity >= CAPACITY_LEAST &&
+	    h->capacity <= CAPACITY_MOST &&
 	    (h->capacity & (h->capacity - 1)) == 0 && h->used < h->capacity;
 }
 
@@ -305,211 +510,125 @@ boot_id(void)
 	return id;
 }
 
-/* An empty ledger in the place of one that is new or cannot be read. */
-static int
-begin_anew(struct ledger *l, ssize_t had, struct verdict *v)
+static union cell *
+table_of(struct ledger *l, uint32_t capacity)
 {
-	struct ledger_head *h = &l->now.head;
-
-	*h = (struct ledger_head){ .boot = boot_id(),
-	    .capacity = CAPACITY_LEAST, .boots = 1,
-	    /* There was something: then what it knew is lost. */
-	    .distrust = had > 0 };
-	memcpy(h->magic, magic, sizeof(magic));
-	l->disk = (struct ledger_head){ .slots = 0 };
-	if (ftruncate(l->fd, 0) < 0 || ftruncate(l->fd, TABLE_AT +
-	    (off_t)h->capacity * (off_t)sizeof(struct ledger_entry)) < 0)
-		return verdict_errno(v, errno, "make quota ledger");
-	return ledger_write(l, v);
+	return (union cell *)(void *)(l->map + table_at(capacity));
 }
 
-static int
-read_head(struct ledger *l, struct verdict *v)
-{
-	struct ledger_head *h = &l->now.head;
-	size_t first = sizeof(*h) + FIRST_SLOTS * sizeof(struct slot);
-	ssize_t got = file_pread_full(l->fd, &l->now, first, 0);
-	size_t rest;
-
-	if (got < 0)
-		return verdict_errno(v, errno, "read quota ledger");
-	if ((size_t)got < first || !believable(h))
-		return begin_anew(l, got, v);
-	if (h->slots > FIRST_SLOTS) {
-		rest = (h->slots - FIRST_SLOTS) * sizeof(struct slot);
-		if (file_pread_full(l->fd, &l->now.slot[FIRST_SLOTS], rest,
-		    (off_t)first) != (ssize_t)rest)
-			return verdict_errno(v, errno ? errno : EIO,
-			    "read quota ledger");
-	}
-	l->slots_changed = h->slots;
-	l->disk = *h;
-	return 0;
-}
-
+/* The compiler leaves stores on both sides where they are. A process that is
+ * killed has done all that stand before some point, and none behind it. */
 static void
-remove_slot(struct ledger *l, uint32_t i)
+then(void)
 {
-	struct ledger_head *h = &l->now.head;
-
-	h->slots--;
-	if (i != h->slots)
-		l->now.slot[i] = l->now.slot[h->slots];
-	if (i < l->slots_changed)
-		l->slots_changed = i;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
+/* An empty ledger in the place of one that is new or makes no sense. */
+static void
+begin_anew(struct ledger *l)
+{
+	struct ledger_head *h = ledger_head(l);
+
+	memset(h->magic, 0, sizeof(h->magic));
+	then();
+	h->boot = boot_id();
+	h->total = 0;
+	h->counted_us = 0;
+	h->cost_us = h->known = h->slots = h->used = 0;
+	h->capacity = CAPACITY_LEAST;
+	memset(h->spare, 0, sizeof(h->spare));
+	memset(table_of(l, CAPACITY_LEAST), 0,
+	    CAPACITY_LEAST * sizeof(union cell));
+	then();
+	memcpy(h->magic, magic, sizeof(magic));
+}
+
+static uint32_t
+count_used(struct ledger *l)
+{
+	uint32_t capacity = ledger_head(l)->capacity, n = 0;
+	const union cell *table = table_of(l, capacity);
+
+	for (uint32_t i = 0; i < capacity; i++)
+		n += table[i].word[KEY_0] != 0;
+	return n;
+}
+
+/* After a reboot, what lies on the disk may be of any age. */
+static void
+begin_boot(struct ledger *l, uint64_t boot)
+{
+	struct ledger_head *h = ledger_head(l);
+
+	h->known = 0;
+	h->slots = 0;
+	h->used = count_used(l);
+	then();
+	h->boot = boot;
+}
+
+/* Another process may have made the table larger. */
 static int
-doubt(struct ledger *l, const struct ledger_key *key, struct verdict *v)
+keep_up(struct ledger *l, struct verdict *v)
 {
-	struct ledger_entry e;
+	const struct ledger_head *h = head_of(l);
+	struct stat st;
 
-	if (ledger_find(l, key, &e, v) < 0)
-		return -1;
-	e.flags |= LEDGER_DOUBT;
-	return ledger_put(l, &e, v);
-}
-
-static bool
-is_orphan(const struct ledger *l, uint64_t id)
-{
-	for (unsigned i = 0; i < l->orphans; i++)
-		if (l->orphan[i] == id)
-			return true;
-	return false;
-}
-
-/* Reservations of the dead, and ours that were given up. The doubt is written before the slot goes. */
-static int
-bury(struct ledger *l, bool *changed, struct verdict *v)
-{
-	uint32_t i = 0;
-
-	while (i < l->now.head.slots) {
-		if (is_alive(l, l->now.slot[i].token) &&
-		    !is_orphan(l, l->now.slot[i].id)) {
-			i++;
-			continue;
-		}
-		if (doubt(l, &l->now.slot[i].key, v) < 0)
-			return -1;
-		remove_slot(l, i);
-		/* It may have died between its entry and the total. */
-		l->now.head.known = 0;
-		*changed = true;
-	}
+	if (!believable(h) || size_for(h->capacity) <= l->size)
+		return 0;
+	if (fstat(l->fd, &st) < 0)
+		return verdict_errno(v, errno, "fstat quota ledger");
+	/* Shorter than its head says, it is none. */
+	if ((size_t)st.st_size < size_for(h->capacity))
+		begin_anew(l);
+	else if (map_all(l, (size_t)st.st_size) < 0)
+		return verdict_errno(v, errno, "map quota ledger");
 	return 0;
 }
 
 static int
 check(struct ledger *l, struct verdict *v)
 {
-	struct ledger_head *h = &l->now.head;
 	uint64_t boot = boot_id();
-	bool changed = false;
 
-	if (boot && h->boot != boot) {
-		h->boot = boot;
-		h->boots++;
-		h->slots = 0;
-		h->known = 0;
-		changed = true;
-	}
-	if (h->dirty) {
-		h->dirty = 0;
-		h->known = 0;
-		changed = true;
-	}
-	if (bury(l, &changed, v) < 0)
+	if (keep_up(l, v) < 0)
 		return -1;
-	l->orphans = 0;
-	return changed ? ledger_write(l, v) : 0;
+	if (!believable(head_of(l)))
+		begin_anew(l);
+	/* A table that is full of what nobody can read any more. */
+	if (boot && head_of(l)->boot != boot) {
+		begin_boot(l, boot);
+		if (!believable(head_of(l)))
+			begin_anew(l);
+	}
+	return l->lost ? lost(v) : 0;
 }
 
 int
 ledger_lock(struct ledger *l, struct verdict *v)
 {
-	int64_t deadline = 0;
-	long us = NAP_LEAST_US;
-
-	l->looked = false;
-	while (try_range(l->fd, BYTE_LOCK) < 0) {
-		struct timespec ts;
-
-		if (errno != EAGAIN && errno != EACCES)
-			return verdict_errno(v, errno, "lock quota ledger");
-		if (!deadline)
-			deadline = clock_mono_ms() + LEDGER_WAIT_MS;
-		else if (clock_mono_ms() > deadline)
-			return verdict_set(v, V_BOX_BUSY,
-			    "quota ledger is locked");
-		ts = (struct timespec){ .tv_nsec = us * 1000 };
-		(void)nanosleep(&ts, NULL); /* sooner does no harm */
-		us = us * 2 < NAP_MOST_US ? us * 2 : NAP_MOST_US;
-	}
-	if ((l->token == 0 && come_alive(l, v) < 0) || read_head(l, v) < 0 ||
-	    check(l, v) < 0) {
+	if (l->lost)
+		return lost(v);
+	if ((l->token == 0 && come_alive(l, v) < 0) || take_lock(l, v) < 0)
+		return -1;
+	if (check(l, v) < 0) {
 		ledger_unlock(l);
 		return -1;
 	}
 	return 0;
 }
 
-void
-ledger_unlock(struct ledger *l)
-{
-	free_range(l->fd, BYTE_LOCK);
-}
-
 bool
-ledger_glance(const struct ledger *l, struct ledger_head *h_r)
+ledger_glance(const struct ledger *l, uint64_t *total_r)
 {
-	/* Torn by a writer, it does not have its sum. */
-	return file_pread_full(l->fd, h_r, sizeof(*h_r), 0) ==
-	    sizeof(*h_r) && believable(h_r) && !h_r->dirty && h_r->known &&
-	    h_r->boot == boot_id();
-}
+	const struct ledger_head *h = head_of(l);
 
-struct ledger_head *
-ledger_head(struct ledger *l)
-{
-	return &l->now.head;
-}
-
-int
-ledger_write(struct ledger *l, struct verdict *v)
-{
-	struct ledger_head *h = &l->now.head;
-	/* Dropped slots need no writing, only the head that counts them. */
-	uint32_t from = l->slots_changed;
-	size_t n = sizeof(*h) + h->slots * sizeof(struct slot);
-
-	h->crc = sum_of(h);
-	if (from >= h->slots && memcmp(h, &l->disk, sizeof(*h)) == 0)
-		return 0;
-	if (from >= h->slots) {
-		n = sizeof(*h);
-	} else if (h->slots > FIRST_SLOTS) {
-		/* Not in one page: slots before the head that counts them. A
-		 * slot that is there twice goes by its id, both. */
-		if (file_pwrite_all(l->fd, &l->now.slot[from],
-		    (h->slots - from) * sizeof(struct slot), SLOTS_AT +
-		    (off_t)(from * sizeof(struct slot))) < 0)
-			return verdict_errno(v, errno, "write quota ledger");
-		n = sizeof(*h);
-	}
-	if (file_pwrite_all(l->fd, &l->now, n, 0) < 0)
-		return verdict_errno(v, errno, "write quota ledger");
-	l->slots_changed = h->slots;
-	l->disk = *h;
-	return 0;
-}
-
-int
-ledger_mark_dirty(struct ledger *l, struct verdict *v)
-{
-	l->now.head.dirty = 1;
-	return ledger_write(l, v);
+	if (!believable(h) || h->boot != boot_id())
+		return false;
+	*total_r = __atomic_load_n(&h->total, __ATOMIC_RELAXED);
+	return __atomic_load_n(&h->known, __ATOMIC_RELAXED);
 }
 
 /* --- reservations ------------------------------------------------------------------ */
@@ -517,17 +636,28 @@ ledger_mark_dirty(struct ledger *l, struct verdict *v)
 static bool
 same_key(const struct ledger_key *a, const struct ledger_key *b)
 {
-	return memcmp(a->byte, b->byte, LEDGER_KEY) == 0;
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1];
+}
+
+static uint32_t
+owner_of(uint64_t id)
+{
+	return (uint32_t)(id >> 32);
 }
 
 void
-ledger_flying(const struct ledger *l, const struct ledger_key *key,
+ledger_flying(struct ledger *l, const struct ledger_key *key,
     struct ledger_sum *account_r, struct ledger_sum *all_r)
 {
-	*account_r = *all_r = (struct ledger_sum){ 0, 0, 0 };
-	for (uint32_t i = 0; i < l->now.head.slots; i++) {
-		const struct slot *s = &l->now.slot[i];
+	const struct slot *slots = slots_of(l);
+	uint32_t n = ledger_head(l)->slots;
 
+	*account_r = *all_r = (struct ledger_sum){ 0, 0, 0 };
+	for (uint32_t i = 0; i < n; i++) {
+		const struct slot *s = &slots[i];
+
+		if (s->id == 0)
+			continue;
 		all_r->bytes += s->bytes;
 		all_r->messages += s->messages;
 		all_r->count++;
@@ -539,230 +669,323 @@ ledger_flying(const struct ledger *l, const struct ledger_key *key,
 	}
 }
 
+/* Slots at the end that nobody has. */
+static void
+trim(struct ledger *l)
+{
+	struct ledger_head *h = ledger_head(l);
+	const struct slot *slots = slots_of(l);
+	uint32_t n = h->slots;
+
+	while (n > 0 && slots[n - 1].id == 0)
+		n--;
+	h->slots = n;
+}
+
+int
+ledger_bury(struct ledger *l, const struct ledger_key *key,
+    struct verdict *v)
+{
+	struct ledger_head *h = ledger_head(l);
+	struct slot *slots = slots_of(l);
+	uint32_t n = h->slots;
+	bool some = false;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct ledger_entry e;
+
+		if (slots[i].id == 0 || (key && !same_key(&slots[i].key, key)) ||
+		    is_alive(l, owner_of(slots[i].id)))
+			continue;
+		/* The doubt is written before the slot goes. */
+		ledger_find(l, &slots[i].key, &e);
+		e.flags |= LEDGER_DOUBT;
+		if (ledger_put(l, &e, v) < 0)
+			return -1;
+		h = ledger_head(l);	/* both may lie elsewhere now */
+		slots = slots_of(l);
+		/* What it stored is in the mailbox, perhaps, and not in the
+		 * total. */
+		h->known = 0;
+		then();
+		slots[i].id = 0;
+		some = true;
+	}
+	if (some)
+		trim(l);
+	return 0;
+}
+
+static int
+free_place(struct ledger *l, uint32_t *i_r, struct verdict *v)
+{
+	const struct ledger_head *h = ledger_head(l);
+	const struct slot *slots = slots_of(l);
+	uint32_t i = 0;
+	size_t at;
+
+	while (i < h->slots && slots[i].id != 0)
+		i++;
+	if (i == LEDGER_SLOTS)
+		return verdict_set(v, V_BOX_BUSY,
+		    "%d deliveries into one domain", LEDGER_SLOTS);
+	/* The first of its page may lie in a hole. */
+	at = SLOTS_AT + i * sizeof(struct slot);
+	if (i == h->slots && at % PAGE == 0 &&
+	    reserve_room(l->fd, at, PAGE) < 0)
+		return verdict_errno(v, errno, "quota ledger");
+	*i_r = i;
+	return 0;
+}
+
 int
 ledger_hold(struct ledger *l, const struct ledger_key *key,
     uint64_t bytes, uint64_t messages, uint64_t *id_r, struct verdict *v)
 {
 	static uint32_t count;
-	struct ledger_head *h = &l->now.head;
+	struct ledger_head *h = ledger_head(l);
+	struct slot *s;
+	uint32_t i = 0;
 
-	if (h->slots == LEDGER_SLOTS)
-		return verdict_set(v, V_BOX_BUSY,
-		    "%d deliveries into one domain", LEDGER_SLOTS);
-	*id_r = (uint64_t)l->token << 32 | ++count;
-	if (h->slots < l->slots_changed)
-		l->slots_changed = h->slots;
-	l->now.slot[h->slots++] = (struct slot){ .key = *key, .bytes = bytes,
-	    .messages = messages, .id = *id_r, .token = l->token };
+	if ((h->slots == LEDGER_SLOTS && ledger_bury(l, NULL, v) < 0) ||
+	    free_place(l, &i, v) < 0)
+		return -1;
+	h = ledger_head(l);
+	s = &slots_of(l)[i];
+	s->key = *key;
+	s->bytes = bytes;
+	s->messages = messages;
+	then();
+	count = (count + 1) & (UINT32_MAX >> PLACE_BITS);
+	count += count == 0;	/* an id that is abandoned is not 0 either */
+	s->id = (uint64_t)l->token << 32 | count << PLACE_BITS | i;
+	then();
+	if (i == h->slots)
+		h->slots = i + 1;
+	*id_r = s->id;
 	return 0;
+}
+
+static struct slot *
+slot_of(struct ledger *l, uint64_t id)
+{
+	return &slots_of(l)[id & ((1u << PLACE_BITS) - 1)];
 }
 
 bool
 ledger_drop(struct ledger *l, uint64_t id)
 {
-	bool there = false;
-	uint32_t i = 0;
+	struct slot *s = slot_of(l, id);
 
-	while (i < l->now.head.slots) {
-		if (l->now.slot[i].id != id) {
-			i++;
-			continue;
-		}
-		remove_slot(l, i);
-		there = true;
-	}
-	return there;
+	if (s->id != id)
+		return false;
+	then();
+	s->id = 0;
+	trim(l);
+	return true;
 }
 
 void
-ledger_drop_later(struct ledger *l, uint64_t id)
+ledger_abandon(struct ledger *l, uint64_t id)
 {
-	/* More than so many end with the process. */
-	if (l->orphans < ORPHANS)
-		l->orphan[l->orphans++] = id;
+	/* Nobody else touches a slot whose owner lives. */
+	(void)__atomic_compare_exchange_n(&slot_of(l, id)->id, &id,
+	    id & UINT32_MAX, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 /* --- the table ------------------------------------------------------------------------ */
 
-static bool
-is_empty(const struct ledger_entry *e)
+/* Where the key is, or where it would be; NULL when there is no room. */
+static union cell *
+seek(union cell *table, uint32_t capacity, const struct ledger_key *key)
 {
-	static const struct ledger_key none;
+	uint32_t i = (uint32_t)key->word[0];
 
-	return same_key(&e->key, &none);
-}
+	for (uint32_t n = 0; n < capacity; n++, i++) {
+		union cell *c = &table[i & (capacity - 1)];
 
-static uint32_t
-home_of(const struct ledger_key *key, uint32_t capacity)
-{
-	uint32_t n;
-
-	memcpy(&n, key->byte, sizeof(n));
-	return n & (capacity - 1);
-}
-
-static off_t
-place_of(uint32_t i)
-{
-	return TABLE_AT + (off_t)i * (off_t)sizeof(struct ledger_entry);
-}
-
-/* Where the key is, or the empty place where it would be. 1, 0 or -1. */
-static int
-seek_table(struct ledger *l, const struct ledger_key *key, uint32_t *at_r,
-    struct ledger_entry *e_r, struct verdict *v)
-{
-	struct ledger_entry piece[PROBE];
-	uint32_t capacity = l->now.head.capacity;
-	uint32_t i = home_of(key, capacity), n;
-
-	for (uint32_t looked = 0; looked < capacity; looked += n) {
-		n = capacity - i < PROBE ? capacity - i : PROBE;
-		if (file_pread_full(l->fd, piece, n * sizeof(*piece),
-		    place_of(i)) != (ssize_t)(n * sizeof(*piece)))
-			return verdict_errno(v, errno ? errno : EIO,
-			    "read quota ledger");
-		for (uint32_t k = 0; k < n; k++) {
-			*at_r = i + k;
-			if (is_empty(&piece[k]))
-				return 0;
-			if (same_key(&piece[k].key, key)) {
-				*e_r = piece[k];
-				return 1;
-			}
-		}
-		i = (i + n) & (capacity - 1);
+		if (c->word[KEY_0] == 0 || same_key(&c->entry.key, key))
+			return c;
 	}
-	return verdict_set(v, V_TROUBLE, "quota ledger is full");
+	return NULL;
 }
 
-static int
-seek(struct ledger *l, const struct ledger_key *key, uint32_t *at_r,
-    struct ledger_entry *e_r, struct verdict *v)
-{
-	if (!l->looked || !same_key(&l->look.key, key)) {
-		l->looked = false;
-		l->look_answer = seek_table(l, key, &l->look_at, &l->look, v);
-		if (l->look_answer < 0)
-			return -1;
-		l->look.key = *key;
-		l->looked = true;
-	}
-	*at_r = l->look_at;
-	*e_r = l->look;
-	return l->look_answer;
-}
-
-int
+void
 ledger_find(struct ledger *l, const struct ledger_key *key,
-    struct ledger_entry *e_r, struct verdict *v)
+    struct ledger_entry *e_r)
 {
-	const struct ledger_head *h = &l->now.head;
-	uint32_t at;
-	int r = seek(l, key, &at, e_r, v);
+	const struct ledger_head *h = ledger_head(l);
+	const union cell *c = seek(table_of(l, h->capacity), h->capacity, key);
 
-	if (r != 0)
-		return r;
-	*e_r = (struct ledger_entry){ .key = *key, .boot = h->boots,
-	    .flags = h->distrust ? LEDGER_DOUBT : 0 };
-	return 0;
+	if (c && c->word[KEY_0] != 0)
+		*e_r = c->entry;
+	else
+		*e_r = (struct ledger_entry){ .key = *key,
+		    .boot = (uint32_t)h->boot, .flags = LEDGER_DOUBT };
 }
 
-int
-ledger_entries(struct ledger *l, struct ledger_entry **list_r,
-    size_t *n_r, struct verdict *v)
+bool
+ledger_peek(const struct ledger *l, const struct ledger_key *key,
+    struct ledger_entry *e_r)
 {
-	uint32_t capacity = l->now.head.capacity;
-	size_t bytes = capacity * sizeof(struct ledger_entry), n = 0;
-	struct ledger_entry *list = mem_alloc(bytes);
-	ssize_t got = file_pread_full(l->fd, list, bytes, TABLE_AT);
+	const struct ledger_head *h = head_of(l);
+	uint32_t capacity = __atomic_load_n(&h->capacity, __ATOMIC_ACQUIRE);
+	uint32_t i = (uint32_t)key->word[0];
+	const union cell *table;
 
-	if (got < 0 || (size_t)got != bytes) {
-		free(list);
-		return verdict_errno(v, got < 0 ? errno : EIO,
-		    "read quota ledger");
+	if (!believable(h) || h->boot != boot_id() ||
+	    capacity < CAPACITY_LEAST || size_for(capacity) > l->size)
+		return false;
+	table = (const union cell *)(const void *)(l->map + table_at(capacity));
+	for (uint32_t n = 0; n < PEEK_MOST; n++, i++) {
+		const uint64_t *w = table[i & (capacity - 1)].word;
+		union cell copy;
+
+		for (int k = 0; k < WORDS; k++)
+			copy.word[k] = __atomic_load_n(&w[k], __ATOMIC_ACQUIRE);
+		if (copy.word[KEY_0] == 0)
+			return false;
+		if (!same_key(&copy.entry.key, key))
+			continue;
+		*e_r = copy.entry;
+		/* Its numbers were changed meanwhile? */
+		return copy.word[STAMP] ==
+		    __atomic_load_n(&w[STAMP], __ATOMIC_ACQUIRE) &&
+		    e_r->boot == (uint32_t)h->boot &&
+		    !(e_r->flags & LEDGER_DOUBT);
 	}
+	return false;
+}
+
+void
+ledger_entries(struct ledger *l, struct ledger_entry **list_r, size_t *n_r)
+{
+	uint32_t capacity = ledger_head(l)->capacity;
+	struct ledger_entry *list = mem_alloc(capacity * sizeof(*list));
+	const union cell *table = table_of(l, capacity);
+	size_t n = 0;
+
 	for (uint32_t i = 0; i < capacity; i++)
-		if (!is_empty(&list[i]))
-			list[n++] = list[i];
+		if (table[i].word[KEY_0] != 0)
+			list[n++] = table[i].entry;
 	*list_r = list;
 	*n_r = n;
-	return 0;
 }
 
-/* A table twice as large. Killed on the way, it is dirty and half empty: the
- * missing accounts are doubtful. */
+/* A table twice as large behind all others: the old one holds until the head
+ * knows the new one, so it does not matter where we are killed. */
 static int
 grow(struct ledger *l, struct verdict *v)
 {
-	struct ledger_head *h = &l->now.head;
-	uint32_t capacity = h->capacity * 2, distrust = h->distrust;
-	struct ledger_entry *list, *table;
-	size_t n, bytes;
-	int r = -1;
+	uint32_t old = ledger_head(l)->capacity, new = old * 2, n = 0;
+	const union cell *from;
+	union cell *to;
+	size_t at;
 
-	if (capacity > CAPACITY_MOST)
+	if (l->lost || old < CAPACITY_LEAST)
+		return lost(v);
+	if (new > CAPACITY_MOST)
 		return verdict_set(v, V_TROUBLE, "quota ledger is too large");
-	if (ledger_entries(l, &list, &n, v) < 0)
-		return -1;
-	table = mem_zalloc(capacity, sizeof(*table));
-	bytes = capacity * sizeof(*table);
-	for (size_t i = 0; i < n; i++) {
-		uint32_t at = home_of(&list[i].key, capacity);
+	at = table_at(new);
+	if (reserve_room(l->fd, at, size_for(new) - at) < 0)
+		return verdict_errno(v, errno, "grow quota ledger");
+	if (l->size < size_for(new) && map_all(l, size_for(new)) < 0)
+		return verdict_errno(v, errno, "map quota ledger");
+	from = table_of(l, old);
+	to = table_of(l, new);
+	memset(to, 0, new * sizeof(*to));	/* somebody died here before */
+	for (uint32_t i = 0; i < old; i++) {
+		if (from[i].word[KEY_0] == 0)
+			continue;
+		*seek(to, new, &from[i].entry.key) = from[i];
+		n++;
+	}
+	then();
+	ledger_head(l)->capacity = new;
+	then();
+	ledger_head(l)->used = n;
+	return 0;
+}
 
-		while (!is_empty(&table[at]))
-			at = (at + 1) & (capacity - 1);
-		table[at] = list[i];
+static void
+store(uint64_t *w, uint64_t value)
+{
+	__atomic_store_n(w, value, __ATOMIC_RELEASE);
+}
+
+static bool
+same_words(const uint64_t *a, const uint64_t *b, int from, int to)
+{
+	return memcmp(a + from, b + from,
+	    (size_t)(to - from) * sizeof(*a)) == 0;
+}
+
+/* The numbers, and behind them what they are true of. */
+static void
+put_numbers(uint64_t *w, const uint64_t *new)
+{
+	if (same_words(w, new, BYTES, STATE))
+		return;
+	store(&w[STAMP], 0);
+	store(&w[BYTES], new[BYTES]);
+	store(&w[MESSAGES], new[MESSAGES]);
+	store(&w[INBOX], new[INBOX]);
+	store(&w[STAMP], new[STAMP]);
+}
+
+/* While entry and total are not the same, the total is not known. */
+static void
+put_counted(struct ledger_head *h, uint64_t *w, uint64_t counted)
+{
+	uint64_t old = w[COUNTED], total = h->total;
+
+	if (old == counted)
+		return;
+	/* A total that is less than its parts is no total. */
+	if (!h->known || total < old) {
+		h->known = 0;
+		store(&w[COUNTED], counted);
+		return;
 	}
-	l->looked = false;
-	h->capacity = capacity;
-	h->used = (uint32_t)n;
-	h->distrust = 1;
-	h->dirty = 1;
-	if (ftruncate(l->fd, TABLE_AT + (off_t)bytes) < 0)
-		verdict_errno(v, errno, "grow quota ledger");
-	else if (ledger_write(l, v) == 0) {
-		if (file_pwrite_all(l->fd, table, bytes, TABLE_AT) < 0)
-			verdict_errno(v, errno, "grow quota ledger");
-		else
-			r = 0;
-	}
-	if (r == 0) {
-		h->distrust = (uint8_t)distrust;
-		h->dirty = 0;
-		r = ledger_write(l, v);
-	}
-	free(table);
-	free(list);
-	return r;
+	h->known = 0;
+	then();
+	store(&w[COUNTED], counted);
+	h->total = total - old + counted;
+	then();
+	h->known = 1;
 }
 
 int
 ledger_put(struct ledger *l, const struct ledger_entry *e, struct verdict *v)
 {
-	struct ledger_head *h = &l->now.head;
-	struct ledger_entry old;
-	uint32_t at;
-	int r;
+	struct ledger_head *h = ledger_head(l);
+	const union cell new = { .entry = *e };
+	union cell *c = seek(table_of(l, h->capacity), h->capacity, &e->key);
 
-	if ((uint64_t)(h->used + 1) * 4 > (uint64_t)h->capacity * 3 &&
-	    grow(l, v) < 0)
-		return -1;
-	r = seek(l, &e->key, &at, &old, v);
-	if (r < 0)
-		return -1;
-	if (r == 0)
-		h->used++;	/* a head that is not written counts it later:
-				 * see grow() */
-	else if (memcmp(&old, e, sizeof(old)) == 0)
-		return 0;
-	l->looked = false;
-	if (file_pwrite_all(l->fd, e, sizeof(*e), place_of(at)) < 0)
-		return verdict_errno(v, errno, "write quota ledger");
-	l->looked = true;
-	l->look_answer = 1;
-	l->look = *e;
-	return r == 0 ? ledger_write(l, v) : 0;
+	if (!c || (c->word[KEY_0] == 0 && (uint64_t)(h->used + 1) * 4 >
+	    (uint64_t)h->capacity * 3)) {
+		if (grow(l, v) < 0)
+			return -1;
+		h = ledger_head(l);
+		c = seek(table_of(l, h->capacity), h->capacity, &e->key);
+	}
+	if (!c || l->lost)
+		return lost(v);
+	if (c->word[KEY_0] == 0) {
+		/* Rather one too many than one too few. */
+		h->used++;
+		then();
+		memset(&c->word[KEY_1 + 1], 0, (WORDS - KEY_1 - 1) *
+		    sizeof(*c->word));
+		store(&c->word[STATE], new.word[STATE]);
+		store(&c->word[KEY_1], new.word[KEY_1]);
+		store(&c->word[KEY_0], new.word[KEY_0]);
+	}
+	put_counted(h, c->word, new.word[COUNTED]);
+	put_numbers(c->word, new.word);
+	if (c->word[STATE] != new.word[STATE])
+		store(&c->word[STATE], new.word[STATE]);
+	return 0;
 }
 
 /* --- counting ---------------------------------------------------------------------------- */
@@ -793,6 +1016,7 @@ ledger_key_of(struct str local, struct str domain)
 	sha256_part(&h, local);
 	sha256_part(&h, domain);
 	sha256_end(&h, digest);
-	memcpy(key.byte, digest, sizeof(key.byte));
+	memcpy(&key, digest, sizeof(key));
+	key.word[0] += key.word[0] == 0;
 	return key;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/base/checksum.h"
 #include "store/base/file.h"
 
 #define PATH_ROOM 4096
@@ -15,6 +16,7 @@ void
 quota_found_init(struct quota_found *f)
 {
 	*f = (struct quota_found){ .dir = -1 };
+	maildirsize_init(&f->maildirsize);
 	mbox_counts_init(&f->counts);
 }
 
@@ -23,26 +25,27 @@ quota_found_release(struct quota_found *f)
 {
 	if (!f->borrowed)
 		file_close(&f->dir);
+	maildirsize_close(&f->maildirsize);
 	mbox_counts_release(&f->counts);
+}
+
+void
+quota_found_remember(struct quota_found *f, const struct quota_usage *u,
+    uint64_t stamp, uint64_t inbox)
+{
+	f->stamp = stamp;
+	f->inbox = inbox;
+	f->maildirsize.bytes = u->bytes;
+	f->maildirsize.messages = u->messages;
 }
 
 /* --- Maildir ------------------------------------------------------------------- */
 
+/* Told by maildirsize. */
 static int
-maildir_peek(const struct quota_place *p, struct quota_found *f,
-    struct verdict *v)
+told(struct quota_found *f, int r)
 {
-	char name[PATH_ROOM];
-	int r, root, n = snprintf(name, sizeof(name), "%s%smaildirsize",
-	    p->path, p->path[0] ? "/" : "");
-
-	if (n < 0 || (size_t)n >= sizeof(name))
-		return verdict_errno(v, ENAMETOOLONG, "look at %s", p->path);
-	root = file_open_root(p->root);
-	if (root < 0)
-		return verdict_errno(v, errno, "open %s", p->root);
-	r = maildirsize_read_at(root, name, &p->limits, &f->maildirsize, v);
-	file_close(&root);
+	f->stamp = f->maildirsize.stamp;
 	if (r > 0)
 		f->usage = (struct quota_usage){ f->maildirsize.bytes,
 		    f->maildirsize.messages };
@@ -56,10 +59,12 @@ maildir_usage(const struct quota_place *p, enum quota_effort effort,
 	struct maildirsize_how how = { .limits = p->limits,
 	    .file_mode = p->file_mode, .exempt = p->exempt,
 	    .exempt_count = p->exempt_count };
-	int r, root;
+	int root;
 
+	f->maildirsize.stamp = f->stamp;
 	if (effort == QUOTA_PEEK)
-		return maildir_peek(p, f, v);
+		return told(f, maildirsize_peek(p->root, p->path, &p->limits,
+		    &f->maildirsize, v));
 	if (f->dir < 0 && p->dir > 0) {
 		f->dir = p->dir;
 		f->borrowed = true;
@@ -82,14 +87,10 @@ maildir_usage(const struct quota_place *p, enum quota_effort effort,
 		return maildirsize_scan(f->dir, &how, &f->usage.bytes,
 		    &f->usage.messages, v) < 0 ? -1 : 1;
 	if (effort == QUOTA_COUNT)
-		r = maildirsize_count(f->dir, &how, &f->maildirsize, v) < 0 ?
-		    -1 : 1;
-	else
-		r = maildirsize_read(f->dir, &p->limits, &f->maildirsize, v);
-	if (r > 0)
-		f->usage = (struct quota_usage){ f->maildirsize.bytes,
-		    f->maildirsize.messages };
-	return r;
+		return told(f, maildirsize_count(f->dir, &how, &f->maildirsize,
+		    v) < 0 ? -1 : 1);
+	return told(f, maildirsize_open(f->dir, &p->limits, &f->maildirsize,
+	    v));
 }
 
 /* --- mbox ---------------------------------------------------------------------- */
@@ -97,9 +98,44 @@ maildir_usage(const struct quota_place *p, enum quota_effort effort,
 struct walk {
 	const struct quota_place *p;
 	struct quota_found *f;
+	enum quota_effort effort;
 	struct stat inbox;	/* st_ino 0: there is none */
 	struct verdict *v;
 };
+
+/* The mbox as it is, by what mbox_count.h knows a file. */
+static uint64_t
+stamp_of(const struct stat *st)
+{
+	const uint64_t parts[] = { (uint64_t)st->st_dev, (uint64_t)st->st_ino,
+	    (uint64_t)st->st_size, (uint64_t)st->st_mtim.tv_sec,
+	    (uint64_t)st->st_mtim.tv_nsec };
+	uint64_t sum = checksum_of(parts, sizeof(parts));
+
+	return sum ? sum : 1;
+}
+
+void
+quota_found_appended(struct quota_found *f, const struct stat *st)
+{
+	if (f->stamp == 0)
+		return;
+	f->stamp = stamp_of(st);
+	f->inbox++;
+}
+
+static int
+count_file(struct walk *w, int dir, const char *name, const struct stat *st,
+    uint64_t *n_r)
+{
+	struct quota_found *f = w->f;
+
+	if (!f->counts_read && w->effort <= QUOTA_LOOK)
+		mbox_counts_read(&f->counts, w->p->state_root,
+		    w->p->counts_path);
+	f->counts_read = true;
+	return mbox_counts_of(&f->counts, dir, name, st, n_r, w->v);
+}
 
 static int
 add_file(struct walk *w, int dir, const char *name, const struct stat *st)
@@ -109,7 +145,7 @@ add_file(struct walk *w, int dir, const char *name, const struct stat *st)
 	w->f->usage.bytes += (uint64_t)st->st_size;
 	if (!w->p->limits.messages)
 		return 0;
-	if (mbox_counts_of(&w->f->counts, dir, name, st, &n, w->v) < 0)
+	if (count_file(w, dir, name, st, &n) < 0)
 		return -1;
 	w->f->usage.messages += n;
 	return 0;
@@ -221,23 +257,42 @@ look_at(const char *root, const char *path, struct stat *st, struct verdict *v)
 }
 
 static int
+count_inbox(struct walk *w)
+{
+	const struct quota_place *p = w->p;
+	int r, root = file_open_root(p->root);
+
+	if (root < 0)
+		return verdict_errno(w->v, errno, "open %s", p->root);
+	r = count_file(w, root, p->path, &w->inbox, &w->f->inbox);
+	file_close(&root);
+	return r;
+}
+
+static int
 add_inbox(struct walk *w)
 {
 	const struct quota_place *p = w->p;
-	int root, r = look_at(p->root, p->path, &w->inbox, w->v);
+	struct quota_found *f = w->f;
+	uint64_t remembered = f->stamp;
+	int r = 1;
 
+	f->stamp = 0;
+	if (p->inbox)
+		w->inbox = *p->inbox;
+	else
+		r = look_at(p->root, p->path, &w->inbox, w->v);
 	if (r <= 0 || !S_ISREG(w->inbox.st_mode))
 		return r < 0 ? -1 : 0;
-	if (!p->limits.messages) {
-		w->f->usage.bytes += (uint64_t)w->inbox.st_size;
+	f->usage.bytes += (uint64_t)w->inbox.st_size;
+	if (!p->limits.messages)
 		return 0;
-	}
-	root = file_open_root(p->root);
-	if (root < 0)
-		return verdict_errno(w->v, errno, "open %s", p->root);
-	r = add_file(w, root, p->path, &w->inbox);
-	file_close(&root);
-	return r;
+	f->stamp = stamp_of(&w->inbox);
+	if ((remembered != f->stamp || w->effort > QUOTA_LOOK) &&
+	    count_inbox(w) < 0)
+		return -1;
+	f->usage.messages += f->inbox;
+	return 0;
 }
 
 static int
@@ -269,12 +324,11 @@ static int
 mbox_usage(const struct quota_place *p, enum quota_effort effort,
     struct quota_found *f, struct verdict *v)
 {
-	struct walk w = { .p = p, .f = f, .v = v };
+	struct walk w = { .p = p, .f = f, .effort = effort, .v = v };
 
 	f->usage = (struct quota_usage){ 0, 0 };
 	mbox_counts_release(&f->counts);
-	if (p->limits.messages && effort <= QUOTA_LOOK)
-		mbox_counts_read(&f->counts, p->state_root, p->counts_path);
+	f->counts_read = false;
 	if (add_inbox(&w) < 0 || add_folders(&w) < 0)
 		return -1;
 	if (p->limits.messages && effort != QUOTA_SCAN)

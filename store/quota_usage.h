@@ -9,6 +9,8 @@
 #ifndef STORE_QUOTA_USAGE_H
 #define STORE_QUOTA_USAGE_H
 
+#include <sys/stat.h>
+
 #include "store/mailbox.h"
 #include "store/maildirsize.h"
 #include "store/mbox_count.h"
@@ -26,6 +28,8 @@ struct quota_place {
 	const char *root, *path;	/* the mbox, or the Maildir */
 	int dir;			/* the Maildir, when it is open already
 					 * (borrowed); 0: it is not */
+	const struct stat *inbox;	/* the mbox, when it is open and locked
+					 * by us; NULL: it is not */
 	const char *folder_root;	/* of mbox folders; NULL: none */
 	const char *folder_path;
 	/* Names on disk of folders that do not count: ".Trash", "Trash". */
@@ -39,14 +43,19 @@ struct quota_place {
 /* What was found, and what is needed to add to it. */
 struct quota_found {
 	struct quota_usage usage;
+	/* Of the file that says so (maildirsize, the mbox), as it was then, and
+	 * the messages in that mbox; 0: not to be remembered. Filled by
+	 * quota_found_remember, they are what was known before. */
+	uint64_t stamp, inbox;
 	struct maildirsize maildirsize;
 	struct mbox_counts counts;	/* mbox with a limit on messages */
+	bool counts_read;
 	int dir;			/* the Maildir, or -1 */
 	bool borrowed;			/* it is the place's */
 };
 
 enum quota_effort {
-	QUOTA_PEEK,	/* the same as QUOTA_LOOK, to be asked and forgotten */
+	QUOTA_PEEK,	/* as QUOTA_LOOK, to be asked and forgotten */
 	QUOTA_LOOK,	/* what is known; -1 never stands for "count" */
 	QUOTA_COUNT,	/* from the disk, maildirsize made anew */
 	QUOTA_SCAN,	/* from the disk, nothing written */
@@ -54,6 +63,12 @@ enum quota_effort {
 
 void quota_found_init(struct quota_found *f);
 void quota_found_release(struct quota_found *f);
+/* What was found at an earlier time, to be believed if it is still so. */
+void quota_found_remember(struct quota_found *f, const struct quota_usage *u,
+    uint64_t stamp, uint64_t inbox);
+/* A message was appended to the mbox that quota_usage has looked at; it is
+ * *st now, and still locked. */
+void quota_found_appended(struct quota_found *f, const struct stat *st);
 /* 1, 0 when it has to be counted first (QUOTA_LOOK and _PEEK), -1 with the verdict.
  * An account without a mailbox uses nothing. */
 int quota_usage(const struct quota_place *p, enum quota_effort effort,

@@ -318,27 +318,21 @@ measure(struct work *w, struct subject *s, struct verdict *v)
 {
 	struct quota_account_walk walk;
 	struct quota_account account;
-	struct quota_found f;
 	struct arena arena;
 	int r;
 
 	arena_init(&arena, PLACE_ARENA);
-	quota_found_init(&f);
 	r = account_of(w, s->local, s->domain, &arena, &walk, &account, v);
 	if (r == 0) {
-		r = quota_usage(&account.place, QUOTA_LOOK, &f, v);
-		if (r == 0)
-			r = quota_usage(&account.place, QUOTA_SCAN, &f, v);
-		s->usage = f.usage;
+		r = quota_look(&account, &s->usage, v);
 		s->bytes = account.place.limits.bytes;
 		s->messages = account.place.limits.messages;
 		s->domain_bytes = account.domain_bytes;
 		s->counted = account.place.format == MAILBOX_MAILDIR ||
 		    s->messages;
 	}
-	quota_found_release(&f);
 	arena_release(&arena);
-	return r < 0 ? -1 : 0;
+	return r;
 }
 
 static int

@@ -94,14 +94,16 @@ maildirsize_is_believed_or_not(void **state)
 		struct maildirsize m;
 		int r;
 
+		maildirsize_init(&m);
 		put(box, "maildirsize", cases[i].text);
-		r = maildirsize_read(box, &limits, &m, &v);
+		r = maildirsize_open(box, &limits, &m, &v);
 		if (r != cases[i].want)
 			fail_msg("case %zu: %d", i, r);
 		if (r > 0) {
 			assert_int_equal(m.bytes, cases[i].bytes);
 			assert_int_equal(m.messages, cases[i].messages);
 		}
+		maildirsize_close(&m);
 	}
 	file_close(&box);
 }
@@ -128,22 +130,79 @@ maildirsize_counts_what_is_there(void **state)
 	put(box, "tmp/4.d.host", "x");
 	put(box, ".Work/cur/5.e.host,S=1000", "x");
 	put(box, ".Trash/cur/6.f.host,S=5000", "x");
+	maildirsize_init(&m);
+	maildirsize_init(&again);
 	assert_int_equal(maildirsize_count(box, &how, &m, &v), 0);
 	assert_int_equal(m.bytes, 1112);
 	assert_int_equal(m.messages, 4);
-	assert_int_equal(maildirsize_read(box, &how.limits, &again, &v), 1);
+	assert_int_equal(maildirsize_open(box, &how.limits, &again, &v), 1);
 	assert_int_equal(again.bytes, 1112);
 	assert_int_equal(again.ino, m.ino);
 	/* Another one writes in between; both are seen. */
-	assert_int_equal(maildirsize_add(box, &again, 10, 1, &v), 1);
-	assert_int_equal(maildirsize_add(box, &m, 20, 1, &v), 1);
+	assert_int_equal(maildirsize_add(box, &how.limits, &again, 10, 1, &v),
+	    1);
+	assert_int_equal(maildirsize_add(box, &how.limits, &m, 20, 1, &v), 1);
 	assert_int_equal(m.bytes, 1142);
 	assert_int_equal(m.messages, 6);
 	/* Made anew: what was to be added is not. */
 	assert_int_equal(maildirsize_count(box, &how, &again, &v), 0);
-	assert_int_equal(maildirsize_add(box, &m, 20, 1, &v), 0);
-	assert_int_equal(maildirsize_read(box, &how.limits, &m, &v), 1);
+	assert_int_equal(maildirsize_add(box, &how.limits, &m, 20, 1, &v), 0);
+	assert_int_equal(maildirsize_open(box, &how.limits, &m, &v), 1);
 	assert_int_equal(m.bytes, 1112);
+	/* A copy of the Maildir by hard links keeps the old file alive. */
+	assert_int_equal(linkat(box, "maildirsize", box, "copy", 0), 0);
+	assert_int_equal(maildirsize_open(box, &how.limits, &m, &v), 1);
+	assert_int_equal(maildirsize_count(box, &how, &again, &v), 0);
+	assert_int_equal(maildirsize_add(box, &how.limits, &m, 20, 1, &v), 0);
+	assert_int_equal(maildirsize_open(box, &how.limits, &m, &v), 1);
+	assert_int_equal(m.bytes, 1112);
+	maildirsize_close(&m);
+	maildirsize_close(&again);
+	file_close(&box);
+}
+
+/* What is remembered is believed as long as the file is the same. */
+static void
+maildirsize_is_remembered(void **state)
+{
+	struct maildirsize_limits limits = { 1000, 10 }, others = { 2000, 10 };
+	struct maildirsize m, other;
+	struct verdict v = VERDICT_INIT;
+	uint64_t stamp;
+	int box = maildir();
+
+	(void)state;
+	maildirsize_init(&m);
+	maildirsize_init(&other);
+	put(box, "maildirsize", "1000S,10C\n           100 1\n");
+	assert_int_equal(maildirsize_peek(top, "box", &limits, &m, &v), 1);
+	stamp = m.stamp;
+	assert_int_not_equal(stamp, 0);
+	m.bytes = 777;	/* so we see whether it was read */
+	assert_int_equal(maildirsize_peek(top, "box", &limits, &m, &v), 1);
+	assert_int_equal(m.bytes, 777);
+	assert_int_equal(maildirsize_open(box, &limits, &m, &v), 1);
+	assert_int_equal(m.bytes, 777);
+	/* Our own line is remembered with it. */
+	assert_int_equal(maildirsize_add(box, &limits, &m, 10, 1, &v), 1);
+	assert_int_not_equal(m.stamp, stamp);
+	assert_int_equal(maildirsize_peek(top, "box", &limits, &m, &v), 1);
+	assert_int_equal(m.bytes, 787);
+	/* Another limit, another line, another file. */
+	assert_int_equal(maildirsize_peek(top, "box", &others, &m, &v), 0);
+	assert_int_equal(maildirsize_open(box, &limits, &m, &v), 1);
+	assert_int_equal(m.bytes, 110);
+	assert_int_equal(maildirsize_open(box, &limits, &other, &v), 1);
+	assert_int_equal(maildirsize_add(box, &limits, &other, -5, 0, &v), 1);
+	assert_int_equal(maildirsize_peek(top, "box", &limits, &m, &v), 1);
+	assert_int_equal(m.bytes, 105);
+	put(box, "another", "1000S,10C\n           300 1\n"
+	    "             5 1\n             0 0\n");
+	assert_int_equal(renameat(box, "another", box, "maildirsize"), 0);
+	assert_int_equal(maildirsize_open(box, &limits, &m, &v), 1);
+	assert_int_equal(m.bytes, 305);
+	maildirsize_close(&m);
+	maildirsize_close(&other);
 	file_close(&box);
 }
 
@@ -169,19 +228,20 @@ ledger_keeps_many_accounts(void **state)
 		struct ledger_key key = key_of(i);
 
 		assert_int_equal(ledger_lock(l, &v), 0);
-		assert_int_equal(ledger_find(l, &key, &e, &v), 0);
+		ledger_find(l, &key, &e);
+		assert_true(e.flags & LEDGER_DOUBT);
+		e.flags = 0;
 		e.counted = i;
 		assert_int_equal(ledger_put(l, &e, &v), 0);
-		assert_int_equal(ledger_write(l, &v), 0);
 		ledger_unlock(l);
 	}
 	assert_int_equal(ledger_lock(l, &v), 0);
 	assert_int_equal(ledger_head(l)->used, 2000);
-	assert_false(ledger_head(l)->distrust);
 	for (unsigned i = 0; i < 2000; i++) {
 		struct ledger_key key = key_of(i);
 
-		assert_int_equal(ledger_find(l, &key, &e, &v), 1);
+		ledger_find(l, &key, &e);
+		assert_false(e.flags & LEDGER_DOUBT);
 		assert_int_equal(e.counted, i);
 	}
 	ledger_unlock(l);
@@ -209,8 +269,7 @@ reservation_of_the_dead_is_dropped(void **state)
 	if (pid == 0) {
 		if (ledger_open(top, "x/quota.ledger", &l, &v) < 0 ||
 		    ledger_lock(l, &v) < 0 ||
-		    ledger_hold(l, &key, 500, 1, &id, &v) < 0 ||
-		    ledger_write(l, &v) < 0)
+		    ledger_hold(l, &key, 500, 1, &id, &v) < 0)
 			_exit(1);
 		ledger_unlock(l);
 		_exit(write(up[1], &c, 1) != 1 || read(down[0], &c, 1) != 1);
@@ -219,17 +278,23 @@ reservation_of_the_dead_is_dropped(void **state)
 	assert_int_equal(ledger_open(top, "x/quota.ledger", &l, &v), 0);
 	assert_int_equal(ledger_lock(l, &v), 0);
 	ledger_flying(l, &key, &mine, &all);
-	assert_int_equal(mine.bytes, 500);	/* it lives */
-	assert_int_equal(ledger_find(l, &key, &e, &v), 0);
+	assert_int_equal(mine.bytes, 500);
+	ledger_find(l, &key, &e);
+	e.flags = 0;
+	assert_int_equal(ledger_put(l, &e, &v), 0);
+	assert_int_equal(ledger_bury(l, NULL, &v), 0);
+	ledger_find(l, &key, &e);
+	assert_false(e.flags & LEDGER_DOUBT);	/* it lives */
 	ledger_unlock(l);
 	assert_int_equal(write(down[1], &c, 1), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(ledger_lock(l, &v), 0);
+	assert_int_equal(ledger_bury(l, &key, &v), 0);
 	ledger_flying(l, &key, &mine, &all);
 	assert_int_equal(mine.bytes, 0);
 	assert_int_equal(all.count, 0);
-	assert_int_equal(ledger_find(l, &key, &e, &v), 1);
+	ledger_find(l, &key, &e);
 	assert_true(e.flags & LEDGER_DOUBT);
 	ledger_unlock(l);
 	ledger_close(&l);
@@ -303,6 +368,8 @@ main(void)
 		    make_top, remove_top),
 		cmocka_unit_test_setup_teardown(
 		    maildirsize_counts_what_is_there, make_top, remove_top),
+		cmocka_unit_test_setup_teardown(maildirsize_is_remembered,
+		    make_top, remove_top),
 		cmocka_unit_test_setup_teardown(ledger_keeps_many_accounts,
 		    make_top, remove_top),
 		cmocka_unit_test_setup_teardown(
