@@ -74,7 +74,6 @@ struct ledger {
 	unsigned refs;
 	uint64_t last_used;
 	uint32_t token;		/* 0: none yet */
-	bool stale;		/* from before a fork */
 	char *map;
 	size_t size;
 	volatile sig_atomic_t lost;
@@ -110,13 +109,14 @@ fault(int sig, siginfo_t *info, void *context)
 	(void)sigaction(sig, &before, NULL);
 }
 
-/* A child has the memory and the descriptors, but no lock. */
+/* A child has the memory and the descriptors, but no locks: it is somebody
+ * else. */
 static void
 forked(void)
 {
 	for (size_t i = 0; i < LEDGER_KEEP; i++)
 		if (kept[i])
-			kept[i]->stale = true;
+			kept[i]->token = 0;
 }
 
 static void
@@ -328,14 +328,13 @@ same_file(const struct ledger *l, const char *root, const char *path)
 	return strcmp(l->path, path) == 0 && strcmp(l->root, root) == 0;
 }
 
-/* A file that was removed or cut, or that we have from before a fork, is not
- * ours to go on with. */
+/* Removed or cut? */
 static bool
 outdated(const struct ledger *l)
 {
 	struct stat st;
 
-	return l->stale || l->lost || fstat(l->fd, &st) < 0 ||
+	return l->lost || fstat(l->fd, &st) < 0 ||
 	    st.st_nlink == 0 || (size_t)st.st_size < l->size;
 }
 
@@ -777,7 +776,8 @@ ledger_drop(struct ledger *l, uint64_t id)
 {
 	struct slot *s = slot_of(l, id);
 
-	if (s->id != id)
+	/* In an older ledger, that was given up? */
+	if (s->id != id || s >= slots_of(l) + ledger_head(l)->slots)
 		return false;
 	then();
 	s->id = 0;
