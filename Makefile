@@ -7,6 +7,7 @@
 # make demo		a private site, delivered to by the real programs
 # make check		everything that is tested; closes with the totals
 # make check-roundcube	mail read and filters edited in a browser
+# make check-dovecot24	full circle with the Dovecot of Debian 13
 # make deps		what building needs, through apt
 # make test-deps	what the tests need, through apt
 # make install		DESTDIR= PREFIX= SYSCONFDIR=
@@ -102,6 +103,8 @@ ROOT_roundcube := roundcube-core roundcube-plugins roundcube-sqlite3 \
 	php-net-smtp php-net-socket php-pear
 ROUNDCUBE_PKGS := chromium chromium-driver fonts-dejavu-core php-cli php-intl \
 	php-mbstring php-sqlite3 php-xml python3-selenium
+# Debian 12 has no Dovecot 2.4; the one of Debian 13 runs in a chroot.
+DOVECOT24_PKGS := dovecot-imapd dovecot-managesieved dovecot-pgsql dovecot-sqlite
 DEMO_ROOTS := sendmail
 BENCH_ROOTS := postfix-sqlite
 TEST_ROOTS := sendmail postfix exim prometheus
@@ -245,6 +248,13 @@ check-roundcube: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) tests/pytest tests/roundcube
 
+# Full circle with Dovecot 2.4 and contrib's configuration for it. Not part of
+# check: it fetches packages of another Debian.
+check-dovecot24: test-deps
+	$(Q)tests/tools/root -s trixie dovecot-2.4 $(DOVECOT24_PKGS)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VBOX_BUILD=$(B) tests/pytest tests/dovecot24
+
 man-lint:
 	$(Q)tests/man
 
@@ -329,6 +339,6 @@ clean:
 	rm -rf build
 
 .PHONY: bench-directory bench-lmtp
-.PHONY: all bench-quota unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check check-roundcube demo install clean
+.PHONY: all bench-quota unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check check-dovecot24 check-roundcube demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -168,6 +168,9 @@ class DovecotServer:
     """contrib/dovecot/2.3 with this site's paths: a master, auth, IMAP,
     ManageSieve, each where nobody else is."""
 
+    # Quota of an mbox: the size of the file, or of the messages in it?
+    counts_files = True
+
     def __init__(self, site, which="sqlite", connect=None):
         self.run = site.dir / "dovecot-run"
         self.run.mkdir(mode=0o755)
