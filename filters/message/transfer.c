@@ -1,5 +1,6 @@
 #include "filters/message/transfer.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* Input taken at once; also how much the buffer grows ahead. */
@@ -28,8 +29,9 @@ transfer_init(struct transfer *t, enum transfer_encoding encoding)
 	*t = (struct transfer){ .encoding = encoding };
 }
 
-/* The value of each ASCII character, or -1. */
-static const int8_t values[128] = {
+/* The value of each character, or -1: for all above ASCII, too, so that a look
+ * at one is no branch. */
+static const int8_t values[256] = {
 	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 62, -1, -1, -1, 63,
@@ -38,13 +40,14 @@ static const int8_t values[128] = {
 	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, -1,
 	-1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
 	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1,
+	[128 ... 255] = -1,
 };
 
 /* Six bits, or -1. */
 static int
 base64_value(char c)
 {
-	return (unsigned char)c < 0x80 ? values[(unsigned char)c] : -1;
+	return values[(unsigned char)c];
 }
 
 static int
@@ -80,27 +83,42 @@ base64_byte(struct transfer *t, char c, char *to)
 	return to;
 }
 
+/* Whole and clean quadruples, as many as there are; *p moves behind them. Four
+ * bytes are written where three count: there is always room for a burst. */
+static char *
+base64_clean(const char **p, const char *end, char *to)
+{
+	const char *s = *p;
+
+	for (; end - s >= 4; s += 4) {
+		int a = base64_value(s[0]), b = base64_value(s[1]);
+		int c = base64_value(s[2]), d = base64_value(s[3]);
+		uint32_t v;
+
+		if ((a | b | c | d) < 0)
+			break;
+		v = htobe32((uint32_t)a << 26 | (uint32_t)b << 20 |
+		    (uint32_t)c << 14 | (uint32_t)d << 8);
+		memcpy(to, &v, sizeof(v));
+		to += 3;
+	}
+	*p = s;
+	return to;
+}
+
 /* Four characters that are whole and clean at once, the rest singly. */
 static char *
 base64_some(struct transfer *t, const char *p, size_t n, char *to)
 {
-	for (size_t i = 0; i < n;) {
-		int a, b, c, d;
+	const char *end = p + n;
 
-		if (t->n_bits == 0 && n - i >= 4) {
-			a = base64_value(p[i]);
-			b = base64_value(p[i + 1]);
-			c = base64_value(p[i + 2]);
-			d = base64_value(p[i + 3]);
-			if ((a | b | c | d) >= 0) {
-				*to++ = (char)(a << 2 | b >> 4);
-				*to++ = (char)(b << 4 | c >> 2);
-				*to++ = (char)(c << 6 | d);
-				i += 4;
-				continue;
-			}
+	while (p < end) {
+		if (t->n_bits == 0) {
+			to = base64_clean(&p, end, to);
+			if (p == end)
+				break;
 		}
-		to = base64_byte(t, p[i++], to);
+		to = base64_byte(t, *p++, to);
 	}
 	return to;
 }
