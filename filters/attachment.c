@@ -204,6 +204,7 @@ struct scan {
 	struct attachments *out;
 	size_t room;
 	unsigned asked;
+	struct buf decoded;	/* the leaf at hand */
 };
 
 static struct attachment *
@@ -392,8 +393,13 @@ unpack(struct scan *s, struct attachment *x, struct str in, int window,
 		r = inflate(&z, Z_NO_FLUSH);
 		n = sizeof(chunk) - z.avail_out;
 		s->out->unpacked += n;
-		if (n && buf_add(out, chunk, n) < 0)
+		if (n > out->max - out->n) {
+			/* As much as fits. */
+			n = out->max - out->n;
+			out->full = true;
 			x->flags |= ATTACHMENT_CUT;
+		}
+		(void)buf_add(out, chunk, n);
 		if (z.total_out > ATTACHMENT_RATIO_FROM && z.total_in > 0 &&
 		    z.total_out / z.total_in > ATTACHMENT_RATIO_MAX)
 			x->flags |= ATTACHMENT_BOMB;
@@ -485,10 +491,15 @@ find_end(struct str zip)
 
 	if (zip.n < ZIP_END)
 		return -1;
-	for (size_t at = zip.n - ZIP_END + 1; at-- > lowest;)
-		if (zip.p[at] == 'P' &&
-		    str_starts(str_sub(zip, at, 4), STR("PK\5\6")))
-			return (ptrdiff_t)at;
+	for (size_t n = zip.n - ZIP_END + 1; n > lowest;) {
+		const char *at = memrchr(zip.p + lowest, 'P', n - lowest);
+
+		if (!at)
+			break;
+		n = (size_t)(at - zip.p);
+		if (str_starts(str_sub(zip, n, 4), STR("PK\5\6")))
+			return (ptrdiff_t)n;
+	}
 	return -1;
 }
 
@@ -625,8 +636,11 @@ zip_members(struct scan *s, struct attachment *x, struct str zip)
 			}
 		}
 		zip_add(s, x, zip, &m);
-		if (s->out->n == ATTACHMENT_COUNT_MAX)
+		if (s->out->n == ATTACHMENT_COUNT_MAX && i + 1 < count) {
+			x->flags |= ATTACHMENT_CUT;
+			s->out->flags |= ATTACHMENT_CUT;
 			return;
+		}
 		at += ZIP_CENTRAL + (size_t)le16(r, 28) + le16(r, 30) +
 		    le16(r, 32);
 		if (at > (size_t)end) {
@@ -726,8 +740,9 @@ body_type(const struct attachment *x, struct str bytes)
 	    !str_starts(rest, STR("PK")))
 		return STR("text/plain");
 	if (mime_is(x->part, STR("text"), STR("html")) &&
-	    rest.p[0] == '<' && rest.n > 1 && ascii_isalpha(rest.p[1]) &&
-	    !str_casestarts(rest, STR("<svg")))
+	    (str_casestarts(rest, STR("<!doctype html")) ||
+	    (rest.p[0] == '<' && rest.n > 1 && ascii_isalpha(rest.p[1]) &&
+	    !str_casestarts(rest, STR("<svg")))))
 		return STR("text/html");
 	return STR("");
 }
@@ -737,15 +752,14 @@ scan_leaf(struct scan *s, const struct mime_part *p)
 {
 	struct attachment *x = add(s, p, NULL);
 	struct str bytes = p->body;
-	struct buf b;
 
 	if (!x)
 		return;
-	buf_init(&b, ATTACHMENT_BYTES_MAX);
 	if (p->encoding == TRANSFER_BASE64 || p->encoding == TRANSFER_QP) {
-		if (mime_decode(p, &b) < 0)
+		buf_reset(&s->decoded);
+		if (mime_decode(p, &s->decoded) < 0)
 			x->flags |= ATTACHMENT_CUT;
-		bytes = buf_str(&b);
+		bytes = buf_str(&s->decoded);
 	}
 	set_name(s, x, p->filename);
 	x->declared = p->type.value;
@@ -755,7 +769,6 @@ scan_leaf(struct scan *s, const struct mime_part *p)
 		set_type(s, x, bytes);
 	look_into(s, x, bytes);
 	s->out->flags |= x->flags;
-	buf_release(&b);
 }
 
 void
@@ -764,6 +777,7 @@ attachment_scan(const struct attachment_typer *t, struct arena *a,
 {
 	struct scan s = { .typer = t, .arena = a, .out = list_r };
 
+	buf_init(&s.decoded, ATTACHMENT_BYTES_MAX);
 	*list_r = (struct attachments){ .flags = tree->cut ? ATTACHMENT_CUT : 0 };
 	if (!tree->root)
 		return;
@@ -771,4 +785,5 @@ attachment_scan(const struct attachment_typer *t, struct arena *a,
 	    p = mime_next(tree->root, p))
 		if (p->kind == MIME_LEAF)
 			scan_leaf(&s, p);
+	buf_release(&s.decoded);
 }

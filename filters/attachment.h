@@ -35,7 +35,7 @@
 #define ATTACHMENT_UNPACKED_MAX (32u * 1024u * 1024u)
 /* Bytes that libmagic is shown, of a leaf and of a member; nearly all types are
  * known from the first 4 KB. Of a text fewer: there each byte costs. */
-#define ATTACHMENT_TYPED_BYTES (16u * 1024u)
+#define ATTACHMENT_TYPED_BYTES (8u * 1024u)
 #define ATTACHMENT_TYPED_TEXT 2048u
 /* Times that libmagic is asked for one message: half a second at worst. */
 #define ATTACHMENT_ASKED_MAX 1000u
