@@ -282,6 +282,17 @@ bench-quota: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_quota.py $(BENCH)
 
+# What looking at attachments and the filter process cost.
+$(B)/bench/content: tests/bench/bench_content.c $(LIB_LDA) $(LIB_FILTERS) \
+    $(LIB_STORE) $(LIB_BASE)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LINK_LDA)
+
+bench-content: test-deps
+	$(Q)$(MAKE) --no-print-directory $(B)/bench/content
+	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_content.py \
+	    $(B)/bench/content
+
 bench-lmtp: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_lmtp.py $(BENCH)

@@ -1,6 +1,10 @@
 """The content policy through both doors, by the real programs."""
+import os
 import re
+import signal
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -343,7 +347,6 @@ def test_metrics(policed):
     sock = site.dir / "run" / "metrics.sock"
     site.configure(metrics_listen=[f"unix:{sock}"])
     service.reload()
-    import socket
 
     def ask():
         with socket.socket(socket.AF_UNIX) as s:
@@ -433,3 +436,65 @@ def test_who_has_no_policy_pays_nothing_in_the_service(site):
             assert "clone" in said
         tracer.terminate()
         tracer.wait()
+
+
+def children(pid):
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children"
+                                     ).read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def test_a_thousand_messages_while_filters_are_killed(site):
+    """Every 50 ms the filter processes are killed, wherever they are: each
+    message is there once, answered once."""
+    site.configure(content_rules=["tag mismatch", "quarantine executable"])
+    site.own_file(site.home / "d2.test" / "fred" / ".dovecot.sieve",
+                  b'require ["fileinto", "vnd.vbox.attachment"];\n'
+                  b'if attachment :name "even.txt" { fileinto "Even"; }')
+    killed, stop = [], threading.Event()
+    answers = []
+
+    with Lmtpd(site) as service:
+        def kill():
+            while not stop.wait(0.05):
+                for worker in service.pids():
+                    for pid in children(worker):
+                        try:
+                            os.kill(pid, signal.SIGKILL)
+                            killed.append(pid)
+                        except ProcessLookupError:
+                            pass
+
+        def send(first):
+            with service.connect(timeout=120) as c:
+                c.hello()
+                for i in range(first, 1000, 4):
+                    name = "even.txt" if i % 2 == 0 else "odd.txt"
+                    data = attach(name, "text/plain", b"some text\n" * 500,
+                                  subject=f"number {i}.")
+                    answers.append((i, c.message(["fred@d2.test"], data)[1]))
+        killer = threading.Thread(target=kill)
+        senders = [threading.Thread(target=send, args=(i,)) for i in range(4)]
+        for t in [killer, *senders]:
+            t.start()
+        for t in senders:
+            t.join()
+        stop.set()
+        killer.join()
+    assert len(killed) >= 10, killed
+    assert len(answers) == 1000
+    assert all(len(a) == 1 and a[0].startswith("250 ") for _, a in answers)
+    box = site.box("d2.test", "fred")
+    there, notices = [], 0
+    for p in box.rglob("new/*"):
+        m = re.search(rb"Subject: number (\d+)\.", p.read_bytes())
+        if m:
+            there.append(int(m[1]))
+        else:
+            # One a day, when a message's second filter was killed, too.
+            assert b"the filter process died" in p.read_bytes()
+            notices += 1
+    assert notices <= 1
+    assert sorted(there) == list(range(1000))
