@@ -192,7 +192,10 @@ one_message(struct run *run, struct verdict *v)
 	/* A refusal before the message is read should name the sender. */
 	if (input_sender(&run->input, v) < 0)
 		return -1;
-	if (envelope_check(run->args.original, v) < 0 || resolve(run, v) < 0 ||
+	if (envelope_check(run->args.original, v) < 0 || resolve(run, v) < 0)
+		return -1;
+	/* A folder that is named may have its own rule of quota. */
+	if ((!run->args.folder || !run->args.folder[0]) &&
 	    quotas_check(&agent, &run->resolution, 0, v) < 0)
 		return -1;
 	spool_init(&run->spool, &how);

@@ -161,6 +161,19 @@ look_into(struct holding *h, const struct plan_copy *c)
 	}
 }
 
+/* The copies together may pass the limit by what each of them may. */
+static void
+least_extra(struct holding *h, const struct plan_copy *c, bool first)
+{
+	struct maildirsize_limits *least = &h->account.extra, extra;
+
+	quota_account_extra(h->settings, &h->account, &c->spec, &extra);
+	if (first || extra.bytes < least->bytes)
+		least->bytes = extra.bytes;
+	if (first || extra.messages < least->messages)
+		least->messages = extra.messages;
+}
+
 /* What the target's copies take together. */
 static void
 sum_copies(const struct plan *plan, struct holding *h,
@@ -174,6 +187,7 @@ sum_copies(const struct plan *plan, struct holding *h,
 		    quota_account_exempt(&h->account, &c->spec))
 			continue;
 		look_into(h, c);
+		least_extra(h, c, *messages_r == 0);
 		*bytes_r += mailbox_size(c->box);
 		(*messages_r)++;
 	}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lda/place.h"
+#include "lda/quota_rule.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
 #include "store/directory/name.h"
@@ -44,36 +45,79 @@ quota_account_limited(const struct settings *s, const struct target *t)
 	    quota_account_domain_bytes(s, t);
 }
 
-/* --- folders that do not count --------------------------------------------------- */
+/* --- folders ---------------------------------------------------------------------- */
+
+/* The name of a folder on disk is `name`? What cannot be one is none. */
+static bool
+is_folder(enum mailbox_format format, struct str folder, const char *name)
+{
+	struct verdict ignored = VERDICT_INIT;
+	struct buf path;
+	bool same;
+
+	buf_init(&path, PATH_ROOM);
+	same = folder_path(format, folder, &path, &ignored) == 0 &&
+	    str_eq(buf_str(&path), str_of(name));
+	buf_release(&path);
+	return same;
+}
+
+static void
+exempt(struct quota_place *p, struct str folder, const char **list,
+    struct arena *arena)
+{
+	struct verdict ignored = VERDICT_INIT;
+	struct buf name;
+	struct str copy = { NULL, 0 };
+
+	buf_init(&name, PATH_ROOM);
+	if (folder_path(p->format, folder, &name, &ignored) == 0)
+		copy = arena_copy(arena, buf_str(&name));
+	if (copy.p)
+		list[p->exempt_count++] = copy.p;
+	buf_release(&name);
+}
 
 static int
 fill_exempt(const struct settings *s, struct arena *arena,
     struct quota_place *p, struct verdict *v)
 {
+	size_t n = s->quota_exempt.n + s->quota_folders.n;
 	const char **list;
-	struct buf name;
-	struct str copy;
 
-	if (s->quota_exempt.n == 0)
+	if (n == 0)
 		return 0;
-	list = arena_array(arena, s->quota_exempt.n, sizeof(*list));
+	list = arena_array(arena, n, sizeof(*list));
 	if (!list)
 		return verdict_set(v, V_NO_MEMORY, "quota_exempt");
-	buf_init(&name, PATH_ROOM);
-	for (size_t i = 0; i < s->quota_exempt.n; i++) {
-		/* A name that cannot be is no folder of this format. */
-		if (folder_path(p->format, str_of(s->quota_exempt.v[i]), &name,
-		    v) < 0) {
-			*v = VERDICT_INIT;
-			continue;
-		}
-		copy = arena_copy(arena, buf_str(&name));
-		if (copy.p)
-			list[p->exempt_count++] = copy.p;
+	for (size_t i = 0; i < s->quota_exempt.n; i++)
+		exempt(p, str_of(s->quota_exempt.v[i]), list, arena);
+	for (size_t i = 0; i < s->quota_folders.n; i++) {
+		struct quota_rule r;
+
+		if (quota_rule_parse(str_of(s->quota_folders.v[i]), &r) == 0 &&
+		    r.ignore)
+			exempt(p, r.folder, list, arena);
 	}
-	buf_release(&name);
 	p->exempt = list;
 	return 0;
+}
+
+/* On disk; NULL: the copy goes into no folder. */
+static const char *
+folder_of(const struct quota_place *p, const struct mailbox_spec *spec)
+{
+	size_t n = p->folder_path ? strlen(p->folder_path) : 0;
+	const char *name;
+
+	if (p->format == MAILBOX_MAILDIR)
+		return spec->folder && spec->folder[0] ? spec->folder : NULL;
+	/* "DIR/Trash" in the root of folders. */
+	if (!p->folder_root || strcmp(spec->root, p->folder_root) != 0 ||
+	    strncmp(spec->path, p->folder_path, n) != 0)
+		return NULL;
+	name = spec->path + n;
+	return name + (*name == '/');
 }
 
 bool
@@ -81,21 +125,34 @@ quota_account_exempt(const struct quota_account *a,
     const struct mailbox_spec *spec)
 {
 	const struct quota_place *p = &a->place;
-	const char *name = spec->folder ? spec->folder : "";
-	size_t n = p->folder_path ? strlen(p->folder_path) : 0;
+	const char *name = folder_of(p, spec);
 
-	if (p->format == MAILBOX_MBOX) {
-		/* "DIR/Trash" in the root of folders. */
-		if (!p->folder_root || strcmp(spec->root, p->folder_root) != 0 ||
-		    strncmp(spec->path, p->folder_path, n) != 0)
-			return false;
-		name = spec->path + n;
-		name += *name == '/';
-	}
-	for (size_t i = 0; i < p->exempt_count; i++)
+	for (size_t i = 0; name && i < p->exempt_count; i++)
 		if (strcmp(p->exempt[i], name) == 0)
 			return true;
 	return false;
+}
+
+void
+quota_account_extra(const struct settings *s, const struct quota_account *a,
+    const struct mailbox_spec *spec, struct maildirsize_limits *extra_r)
+{
+	const struct maildirsize_limits *l = &a->place.limits;
+	const char *name = folder_of(&a->place, spec);
+
+	*extra_r = (struct maildirsize_limits){ 0, 0 };
+	for (size_t i = 0; name && i < s->quota_folders.n; i++) {
+		struct quota_rule r;
+
+		if (quota_rule_parse(str_of(s->quota_folders.v[i]), &r) < 0 ||
+		    !is_folder(a->place.format, r.folder, name))
+			continue;
+		/* Limits are far from what this could make overflow. */
+		extra_r->bytes = r.bytes + l->bytes / 100 * r.percent +
+		    l->bytes % 100 * r.percent / 100;
+		extra_r->messages = l->messages * r.percent / 100;
+		return;
+	}
 }
 
 /* --- the place ---------------------------------------------------------------------- */

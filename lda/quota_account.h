@@ -40,5 +40,9 @@ int quota_account_fill(const struct settings *s, const struct target *t,
 /* Is a copy into this folder exempt? */
 bool quota_account_exempt(const struct quota_account *a,
     const struct mailbox_spec *spec);
+/* By how much a copy into it may pass the limits of the account. */
+void quota_account_extra(const struct settings *s,
+    const struct quota_account *a, const struct mailbox_spec *spec,
+    struct maildirsize_limits *extra_r);
 
 #endif

@@ -162,6 +162,7 @@ struct settings {
 	uint64_t quota_grace;
 	enum setting_full quota_full;
 	struct setting_list quota_exempt;
+	struct setting_list quota_folders;	/* quota_rule.h */
 	struct setting_numbers quota_warnings;	/* percent */
 	const char *quota_template;
 

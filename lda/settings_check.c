@@ -7,6 +7,7 @@
 
 #include "filters/content.h"
 #include "filters/sieve/regex.h"
+#include "lda/quota_rule.h"
 #include "lda/template.h"
 #include "store/base/num.h"
 #include "store/base/str.h"
@@ -255,6 +256,19 @@ settings_check_folder(const char *value, struct buf *why)
 	if (s.n == 0 || str_chr(s, '/') == 0 || str_find(s, STR("..")) >= 0)
 		return wanted(why, "the name of a folder is wanted, such as "
 		    "\"Trash\"");
+	return 0;
+}
+
+int
+settings_check_quota_folder(const char *value, struct buf *why)
+{
+	struct quota_rule r;
+
+	if (quota_rule_parse(str_of(value), &r) < 0 ||
+	    str_chr(r.folder, '/') == 0 || str_find(r.folder, STR("..")) >= 0)
+		return wanted(why, "a folder and what holds for it are wanted, "
+		    "such as \"Junk=ignore\", \"Trash=+10%\" or "
+		    "\"Archive=+500M\"");
 	return 0;
 }
 

@@ -31,6 +31,8 @@ int settings_check_capability(const char *value, struct buf *why);
 int settings_check_content(const char *value, struct buf *why);
 /* A mailbox folder's name, or "maildir:" and a path template. */
 int settings_check_quarantine(const char *value, struct buf *why);
+/* A rule of quota_rule.h. */
+int settings_check_quota_folder(const char *value, struct buf *why);
 /* A mailbox folder's name. */
 int settings_check_folder(const char *value, struct buf *why);
 /* The header field of a scanner: "NAME", or "NAME: REGEX", whose first group

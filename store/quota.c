@@ -50,6 +50,13 @@ quota_wanted(const struct quota_account *a)
 
 /* --- arithmetic ---------------------------------------------------------------- */
 
+/* 0 stays "no limit". */
+static uint64_t
+raised(uint64_t limit, uint64_t extra)
+{
+	return limit ? limit + extra : 0;
+}
+
 static bool
 fits(uint64_t used, uint64_t more, uint64_t limit, uint64_t grace)
 {
@@ -222,9 +229,9 @@ ask_account(const struct quota_hold *h, const struct ledger_sum *flying)
 	uint64_t messages = !seen ? u->messages : u->messages >
 	    flying->messages ? u->messages - flying->messages : 0;
 	enum answer b = ask(bytes, u->bytes + flying->bytes, h->bytes,
-	    limits->bytes, h->a.grace);
+	    raised(limits->bytes, h->a.extra.bytes), h->a.grace);
 	enum answer m = ask(messages, u->messages + flying->messages,
-	    h->messages, limits->messages, 0);
+	    h->messages, raised(limits->messages, h->a.extra.messages), 0);
 
 	return b > m ? b : m;
 }

@@ -43,6 +43,8 @@ struct quota_account {
 	struct str local, domain;
 	uint64_t domain_bytes;
 	uint64_t grace;		/* by how much the last message may pass */
+	/* By how much the account's limits are passed where this goes. */
+	struct maildirsize_limits extra;
 	const uint64_t *warnings;	/* percent, rising */
 	size_t warning_count;
 	bool quiet;		/* a message of ours: what was said to the user

@@ -20,7 +20,7 @@ plugin {{
 class QuotaDovecot(Dovecot):
     """Dovecot that enforces the same limit by the files of contrib."""
 
-    def __init__(self, site, domain, user, limit, messages=0):
+    def __init__(self, site, domain, user, limit, messages=0, folders=False):
         super().__init__(site, domain, user)
         maildir = site.box(domain, user).is_dir()
         text = self.conf.read_text()
@@ -31,7 +31,10 @@ class QuotaDovecot(Dovecot):
                           rf"\1:INDEX={index}:CONTROL={index}", text)
         more = f":messages={messages}" if messages else ""
         kind = "maildir" if maildir else "dirsize"
-        self.conf.write_text(text + (CONTRIB / "quota.conf").read_text() +
+        ours = (CONTRIB / "quota.conf").read_text()
+        if folders:     # the examples hold
+            ours = re.sub(r"#(quota_rule\d)", r"\1", ours)
+        self.conf.write_text(text + ours +
                              RULE.format(kind=kind, limit=limit, more=more))
 
     def quota(self):

@@ -148,6 +148,57 @@ def test_exempt_folders(site, domain):
     assert r.returncode == 69
 
 
+@FORMATS
+def test_folders_with_a_rule(site, domain):
+    """Into some a full mailbox takes more; Dovecot with the rules of contrib
+    says the same at each step, and both count the same."""
+    site.configure(quota_bytes=LIMIT, quota_warnings=[], autocreate=True,
+                   folder_path="%h/mail",
+                   quota_folders=["Junk=ignore", "Trash=+10%", "Archive=+500M"])
+
+    def file(folder, size):
+        r = site.deliver("-m", folder, "--", domain, "fred", data=mail(size))
+        return r.returncode
+
+    def append(folder, size):
+        return imap.append(folder, None, None, mail(size))[0]
+    assert [deliver(site, domain, 9000) for _ in range(4)] == [0, 0, 0, 0]
+    dovecot = QuotaDovecot(site, domain, "fred", LIMIT, folders=True)
+    imap = dovecot.imap()
+    for folder, size, ours in (("INBOX", 6000, 69), ("Trash", 6000, 0),
+                               ("INBOX", 400, 69), ("Trash", 400, 0),
+                               ("Trash", 5000, 69), ("Archive", 5000, 0),
+                               ("Trash", 100, 69), ("Archive", 5000, 0)):
+        if ours:    # neither takes it
+            assert append(folder, size) == "NO", (folder, size)
+        assert file(folder, size) == ours, (folder, size)
+        if folder == "Archive":
+            assert append(folder, size) == "OK"
+    if domain == D["maildir"]:
+        assert file("Junk", 30000) == 0 and append("Junk", 30000) == "OK"
+    unchanged(site, f"fred@{domain}")
+    have = recalc(site, f"fred@{domain}")["bytes"]
+    assert have > LIMIT + 20000
+    assert dovecot.quota()[0] in (have // 1024, (have + 1023) // 1024)
+    imap.logout()
+
+
+def test_rules_of_folders_hold_for_sieve(site):
+    """What goes to several may pass by the least of what they allow."""
+    site.configure(quota_bytes=LIMIT, quota_warnings=[], autocreate=True,
+                   quota_folders=["Trash=+50%"])
+    site.own_file(site.home / "d2.test/fred/.dovecot.sieve",
+                  b'require ["fileinto", "copy"];\n'
+                  b'if header :contains "Subject" "trash" '
+                  b'{ fileinto "Trash"; }\n'
+                  b'if header :contains "Subject" "both" { keep; }\n')
+    assert deliver(site, "d2.test", 39000) == 0
+    assert deliver(site, "d2.test", 4000, subject="trash, both") == 69
+    assert deliver(site, "d2.test", 4000, subject="trash") == 0
+    unchanged(site, "fred@d2.test")
+    assert used(site, "d2.test") > LIMIT
+
+
 def test_no_limit_no_cost(site):
     """No file of ours, no system call."""
     log = site.dir / "trace"
