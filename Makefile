@@ -92,11 +92,12 @@ TEST_PKGS := clang openssl dovecot-core dovecot-imapd dovecot-lmtpd \
 	btrfs-progs e2fsprogs eatmydata maildrop xfsprogs
 DEMO_PKGS := m4 python3
 # MTAs are unpacked below build/roots, never installed (tests/tools/root), and
-# so is prometheus, of which one program is wanted.
+# so are prometheus and clamd, of which one program each is wanted.
 ROOT_sendmail := sendmail-bin sendmail-cf
 ROOT_postfix := postfix
 ROOT_exim := exim4-daemon-light
 ROOT_prometheus := prometheus
+ROOT_clamav := clamav-daemon
 ROOT_postfix-sqlite := postfix postfix-sqlite
 ROOT_roundcube := roundcube-core roundcube-plugins roundcube-sqlite3 \
 	php-auth-sasl php-mail-mime php-masterminds-html5 php-net-sieve \
@@ -107,7 +108,7 @@ ROUNDCUBE_PKGS := chromium chromium-driver fonts-dejavu-core php-cli php-intl \
 DOVECOT24_PKGS := dovecot-imapd dovecot-managesieved dovecot-pgsql dovecot-sqlite
 DEMO_ROOTS := sendmail
 BENCH_ROOTS := postfix-sqlite
-TEST_ROOTS := sendmail postfix exim prometheus
+TEST_ROOTS := sendmail postfix exim prometheus clamav
 ROUNDCUBE_ROOTS := roundcube
 
 roots = set -e; $(foreach r,$(1),tests/tools/root $(r) $(ROOT_$(r));)

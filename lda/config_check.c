@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lda/privileges.h"
+#include "lda/scan.h"
 #include "lda/scripts.h"
 #include "lda/template.h"
 #include "store/base/arena.h"
@@ -145,6 +146,23 @@ look_scripts(struct check *k, const char *name, const struct setting_list *list)
 			look(k, name, list->v[i], EITHER, R_OK);
 }
 
+/* A clamd may start later than we do: only what must be there is looked for. */
+static void
+look_scanners(struct check *k, const struct setting_list *list)
+{
+	char path[PATH_LONGEST];
+
+	for (size_t i = 0; i < list->n; i++) {
+		size_t n = strcspn(list->v[i], " ");
+
+		if (!scan_is_command(list->v[i]) || n >= sizeof(path))
+			continue;
+		memcpy(path, list->v[i], n);
+		path[n] = '\0';
+		look(k, "scanners", path, A_FILE, X_OK);
+	}
+}
+
 static void
 look_engine(struct check *k, const struct engine *engine)
 {
@@ -172,6 +190,8 @@ check_part(struct check *k, const struct settings *s, enum part part)
 		look_root(k, s, "maildir_path", s->maildir_path);
 	if (s->submit[0] == '/' && WANTED(submit))
 		look(k, "submit", s->submit, A_FILE, X_OK);
+	if (WANTED(scanners))
+		look_scanners(k, &s->scanners);
 	if (WANTED(quota_template))
 		look(k, "quota_template", s->quota_template, A_FILE, R_OK);
 	if (s->sieve_engine == SET_ENGINE_NONE)

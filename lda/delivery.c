@@ -534,6 +534,12 @@ delivery_boxes(const struct delivery *d)
 	return buf_str(&d->plan.boxes);
 }
 
+const struct plan_scan *
+delivery_scan(const struct delivery *d)
+{
+	return &d->plan.scan;
+}
+
 struct str
 delivery_trace(const struct delivery *d)
 {

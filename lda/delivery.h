@@ -66,6 +66,7 @@ struct addressee {
 
 struct delivery;
 struct plan_content;
+struct plan_scan;
 
 /* Reads the trace fields of a spooled message and gives it an id. */
 int parcel_init(struct parcel *p, const struct spool *spool,
@@ -114,6 +115,8 @@ struct str delivery_boxes(const struct delivery *d);
 struct str delivery_trace(const struct delivery *d);
 /* What the content policy said. */
 const struct plan_content *delivery_content(const struct delivery *d);
+/* What the external content filter said (lda/plan.h). */
+const struct plan_scan *delivery_scan(const struct delivery *d);
 uint64_t delivery_size(const struct delivery *d);
 uint64_t delivery_repaired(const struct delivery *d);
 unsigned delivery_locks_broken(const struct delivery *d);

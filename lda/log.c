@@ -473,6 +473,8 @@ log_delivery(const struct log_delivery *d)
 	log_word(&l, "dsn", verdict_code(d->verdict));
 	log_number(&l, "delay_ms", d->delay_ms);
 	kv_if(&l, "box", d->box);
+	kv_if(&l, "scan", d->scan);
+	kv_if(&l, "found", d->found);
 	kv_if(&l, "actions", d->actions);
 	if (d->content.n) {
 		log_kv(&l, "content", d->content);

@@ -86,6 +86,8 @@ struct log_delivery {
 	struct str rule;	/* of the policy, and what it found: */
 	struct str attachment;
 	struct str type;
+	struct str scan;	/* "clean", ...; empty: no scanner is asked */
+	struct str found;
 	const char *door;	/* "argv", "lmtp", ... */
 	uint64_t session;	/* of the LMTP connection, 0: none */
 };

@@ -8,6 +8,7 @@
 #include "lda/log.h"
 #include "lda/metrics.h"
 #include "lda/place.h"
+#include "lda/plan_scan.h"
 #include "lda/plan_world.h"
 #include "lda/script_cache.h"
 #include "lda/scripts.h"
@@ -33,8 +34,9 @@ struct planner {
 	const struct addressee *who;
 	struct plan *p;
 	struct verdict *v;
-	struct str mark;	/* the policy's field for the target at hand */
-	size_t refused;		/* targets whose policy refuses the message */
+	struct str scan_mark;	/* the scanner's field for the target at hand */
+	struct str mark;	/* that and the policy's */
+	size_t refused;		/* targets that may not have the message */
 };
 
 static int
@@ -450,6 +452,8 @@ run_filter(struct planner *pl, const struct target *t,
 	};
 	struct plan_world context = world_of(pl, t, s);
 	struct engine_world world;
+	struct source source;
+	struct buf marked;
 	struct engine_job job = {
 		.settings = &set,
 		.world = &world,
@@ -475,8 +479,12 @@ run_filter(struct planner *pl, const struct target *t,
 		    pl->agent->mode == DELIVERY_REHEARSAL ? SCRIPT_CACHE_READ :
 		    SCRIPT_CACHE_FILL, pl->p->arena, &scripts->list[i]);
 	plan_world_init(&world, &context);
-	done = filter_run(&how, &job, &pl->parcel->spool->source, content, r,
-	    pl->v);
+	buf_init(&marked, (size_t)pl->parcel->spool->n + HEAD_MAX);
+	done = plan_scan_view(pl->parcel, pl->scan_mark, &marked, &source, pl->v);
+	if (done == 0)
+		done = filter_run(&how, &job, &source, content, r, pl->v);
+	/* The header of edition 0 is the spool's, which is still there. */
+	buf_release(&marked);
 	metrics_add(METRIC_FILTER_CRASHES, filter_crashes() - crashed);
 	metrics_add(METRIC_FILTER_TIMEOUTS, filter_overruns() - overran);
 	return done;
@@ -551,6 +559,7 @@ set_mark(struct planner *pl, const struct content_facts *facts)
 	struct buf field;
 
 	buf_init(&field, HEAD_MAX);
+	(void)buf_adds(&field, pl->scan_mark);
 	content_field(facts, &field);
 	pl->mark = arena_copy(pl->p->arena, buf_str(&field));
 	buf_release(&field);
@@ -642,6 +651,30 @@ obey(struct planner *pl, const struct target *t, const struct settings *s,
 	return quarantine(pl, t, s) < 0 ? -1 : WAY_DONE;
 }
 
+/* What the external content filter means for one target, as obey(). */
+static int
+scanned(struct planner *pl, const struct target *t, const struct settings *s)
+{
+	enum plan_scan_way way = plan_scan(pl->agent, pl->parcel, s, pl->p,
+	    &pl->scan_mark, pl->v);
+
+	pl->mark = pl->scan_mark;
+	switch (way) {
+	case PLAN_SCAN_ON:
+	case PLAN_SCAN_TAG:
+		return WAY_ON;
+	case PLAN_SCAN_DEFER:
+		return -1;
+	case PLAN_SCAN_REJECT:
+		if (++pl->refused == pl->who->resolution->target_count)
+			return plan_scan_refuse(pl->p, pl->v);
+		break;	/* as obey() has it */
+	case PLAN_SCAN_QUARANTINE:
+		break;
+	}
+	return quarantine(pl, t, s) < 0 ? -1 : WAY_DONE;
+}
+
 /* The rules for a target; what is wrong with those of the directory is said. */
 static int
 rules_for(const struct planner *pl, const struct target *t,
@@ -689,7 +722,7 @@ filter(struct planner *pl, const struct target *t, const struct settings *s,
 }
 
 /* A forward of the directory, or one target of an alias that is elsewhere: its
- * domain's policy holds, there is no script. */
+ * domain's scanners and policy hold, there is no script. */
 static int
 plan_remote(struct planner *pl, const struct target *t)
 {
@@ -698,9 +731,10 @@ plan_remote(struct planner *pl, const struct target *t)
 	struct scripts none = { .n = 0 };
 	struct engine_result *r;
 	struct str rules;
-	int way = WAY_ON;
+	int way = scanned(pl, t, s);
 
-	pl->mark = STR("");
+	if (way != WAY_ON)
+		return way;
 	if (rules_for(pl, t, s, &rules) < 0)
 		return -1;
 	if (rules.n)
@@ -721,12 +755,13 @@ plan_mailbox(struct planner *pl, const struct target *t)
 	struct str rules;
 	int way;
 
-	pl->mark = STR("");
-
 	if (s->message_size_limit &&
 	    pl->parcel->spool->n > s->message_size_limit)
 		return verdict_set(pl->v, V_TOO_BIG, "%llu bytes",
 		    (unsigned long long)pl->parcel->spool->n);
+	way = scanned(pl, t, s);
+	if (way != WAY_ON)
+		return way < 0 ? -1 : 0;
 	if (scripts_load(s, &t->account, pl->p->arena, &scripts, pl->v) < 0)
 		return -1;
 	if (scripts.why.n) {

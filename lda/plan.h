@@ -9,6 +9,7 @@
 #include "filters/content.h"
 #include "filters/engine.h"
 #include "lda/delivery.h"
+#include "lda/scan.h"
 #include "store/base/arena.h"
 #include "store/content.h"
 #include "store/mailbox.h"
@@ -41,7 +42,7 @@ struct plan_redirect {
 	const struct target *target;	/* whose script; NULL: the directory's */
 	const struct engine_action *action;	/* NULL likewise */
 	const struct settings *settings;
-	struct str mark;		/* the content policy's field; or "" */
+	struct str mark;		/* fields of the policy, of a scanner */
 };
 
 /* What a script wants besides: vacation, notify, marks, a reject that can
@@ -59,6 +60,13 @@ struct plan_problem {
 	struct str text;		/* "SCRIPT:LINE:COLUMN: what" */
 };
 
+/* What the external content filter has said, the severest of all targets. */
+struct plan_scan {
+	const char *word;		/* NULL: nobody was asked */
+	enum scan_answer answer;
+	struct str what;
+};
+
 struct plan {
 	struct plan_copy *copies;
 	size_t copy_count;
@@ -69,6 +77,7 @@ struct plan {
 	struct plan_problem *problems;
 	size_t problem_count;
 	struct plan_content content;
+	struct plan_scan scan;
 	struct buf boxes;		/* for the log: where it goes */
 	struct buf trace;		/* for a rehearsal */
 	/* one for each mailbox that has scripts; they hold what is borrowed */

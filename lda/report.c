@@ -173,6 +173,7 @@ report_log(const struct report *r)
 	line.to = buf_str(&to);
 	if (r->delivery) {
 		const struct plan_content *c = delivery_content(r->delivery);
+		const struct plan_scan *scan = delivery_scan(r->delivery);
 
 		line.box = delivery_boxes(r->delivery);
 		if (c->asked) {
@@ -181,6 +182,10 @@ report_log(const struct report *r)
 			line.rule = c->facts.rule;
 			line.attachment = c->facts.name;
 			line.type = c->facts.type;
+		}
+		if (scan->word) {
+			line.scan = str_of(scan->word);
+			line.found = scan->what;
 		}
 		if (delivery_repaired(r->delivery))
 			log_say(SET_LOG_WARNING, "cut a torn tail of %llu bytes "

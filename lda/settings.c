@@ -21,6 +21,7 @@
 /* Items of a list; the before and after scripts of a site, its sockets. */
 #define ITEMS_MAX 64
 #define CAPABILITIES_MAX 128
+#define SCANNERS_MAX 8
 
 /*
  * The last uid is the "nobody changed" of setresuid(2); uid 0 is never
@@ -227,6 +228,21 @@ const struct setting settings_table[] = {
 	ROW(magic_database, PATH, GLOBAL, "/usr/share/misc/magic.mgc", 1,
 	    PATH_LONGEST, NULL, NULL,
 	    "The compiled database of libmagic."),
+
+	/* the external content filter */
+	ROW(scanners, LIST, DOMAIN, "", 0, SCANNERS_MAX, NULL,
+	    settings_check_scanner,
+	    "Who is asked about each message: a clamd, a command; empty: nobody."),
+	ROW(scan_timeout, DURATION, DOMAIN, "30s", SECOND, 10 * MINUTE, NULL,
+	    NULL,
+	    "How long a scanner may take for one message."),
+	ROW(scan_size_limit, SIZE, DOMAIN, "25M", 0, TIB, NULL, NULL,
+	    "A larger message is not shown to the scanners; 0: all are."),
+	ROW(scan_found, ENUM, DOMAIN, "reject", 0, 0, "reject|quarantine|tag",
+	    NULL,
+	    "What becomes of a message in which a scanner finds something."),
+	ROW(scan_failure, ENUM, DOMAIN, "defer", 0, 0, "defer|accept", NULL,
+	    "What becomes of a message when a scanner does not answer."),
 
 	/* handing over to the MTA */
 	ROW(submit, STRING, DOMAIN, "/usr/sbin/sendmail", 1, PATH_LONGEST, NULL,

@@ -29,6 +29,10 @@ enum setting_mbox { SET_MBOX_MBOXRD, SET_MBOX_MBOXO, SET_MBOX_MBOXCL2 };
 enum setting_undo { SET_UNDO_AUTO, SET_UNDO_XATTR, SET_UNDO_FILE, SET_UNDO_OFF };
 enum setting_lock { SET_LOCK_FCNTL, SET_LOCK_DOTLOCK, SET_LOCK_FLOCK };
 enum setting_dotlock { SET_DOTLOCK_AUTO, SET_DOTLOCK_LIBLOCKFILE };
+enum setting_scan_found {
+	SET_SCAN_FOUND_REJECT, SET_SCAN_FOUND_QUARANTINE, SET_SCAN_FOUND_TAG
+};
+enum setting_scan_failure { SET_SCAN_FAILURE_DEFER, SET_SCAN_FAILURE_ACCEPT };
 enum setting_engine { SET_ENGINE_NATIVE, SET_ENGINE_LIBSIEVE, SET_ENGINE_NONE };
 enum setting_scan { SET_SCAN_SCORE, SET_SCAN_STRLEN, SET_SCAN_TEXT };
 enum setting_failure {
@@ -142,6 +146,11 @@ struct settings {
 	bool sandbox;
 	uint64_t filter_timeout;
 	uint64_t filter_memory;
+	struct setting_list scanners;
+	uint64_t scan_timeout;
+	uint64_t scan_size_limit;
+	enum setting_scan_found scan_found;
+	enum setting_scan_failure scan_failure;
 
 	/* the content policy */
 	struct setting_list content_rules;

@@ -188,6 +188,29 @@ settings_check_submit(const char *value, struct buf *why)
 }
 
 int
+settings_check_scanner(const char *value, struct buf *why)
+{
+	struct str s = str_of(value), inet = STR("clamd:inet:"), host;
+	ptrdiff_t colon = str_rchr(s, ':');
+
+	if (is_absolute(s) || (str_starts(s, STR("clamd:unix:")) &&
+	    is_unix(str_sub(s, 6, s.n))))
+		return 0;
+	if (str_starts(s, inet) && colon >= (ptrdiff_t)inet.n &&
+	    is_port(str_sub(s, (size_t)colon + 1, s.n))) {
+		host = str_sub(s, inet.n, (size_t)colon - inet.n);
+		if (is_address(host, AF_INET) || (host.n > 2 &&
+		    host.p[0] == '[' && host.p[host.n - 1] == ']' &&
+		    is_address(str_sub(host, 1, host.n - 2), AF_INET6)))
+			return 0;
+		return wanted(why, "an address in numbers is wanted, such as "
+		    "\"clamd:inet:127.0.0.1:3310\": workers ask no resolver");
+	}
+	return wanted(why, "\"clamd:unix:/PATH\", \"clamd:inet:ADDRESS:PORT\" "
+	    "or the path of a command with its arguments is wanted");
+}
+
+int
 settings_check_listen(const char *value, struct buf *why)
 {
 	struct str s = str_of(value), inet = STR("inet:");

@@ -20,6 +20,7 @@ int settings_check_delimiter(const char *value, struct buf *why);
 /* An absolute path, or "smtp:HOST:PORT". */
 int settings_check_submit(const char *value, struct buf *why);
 /* "unix:PATH" or "inet:HOST:PORT". */
+int settings_check_scanner(const char *value, struct buf *why);
 int settings_check_listen(const char *value, struct buf *why);
 /* ADDRESS or ADDRESS/BITS, IPv4 or IPv6. */
 int settings_check_network(const char *value, struct buf *why);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "filters/content.h"
-
+#include "lda/plan_scan.h"
 #include "store/base/clock.h"
 
 /* Bytes of the header looked at in one go. */
@@ -15,8 +15,9 @@
 const struct str trace_dropped[] = {
 	{ "Return-Path", 11 },
 	{ CONTENT_FIELD, sizeof(CONTENT_FIELD) - 1 },
+	{ PLAN_SCAN_FIELD, sizeof(PLAN_SCAN_FIELD) - 1 },
 };
-const size_t trace_dropped_count = 2;
+const size_t trace_dropped_count = 3;
 
 struct scan {
 	struct trace *t;
@@ -37,6 +38,8 @@ field(struct scan *s, struct str text)
 	value = str_trim(str_sub(text, (size_t)colon + 1, text.n));
 	if (str_caseeq(name, STR("Received"))) {
 		s->t->received++;
+	} else if (str_caseeq(name, STR(PLAN_SCAN_FIELD))) {
+		s->t->marked = true;
 	} else if (str_caseeq(name, STR("Delivered-To"))) {
 		if (s->delivered_to)
 			s->delivered_to(s->arg, envelope_strip(value));

@@ -5,6 +5,7 @@
 #ifndef LDA_TRACE_H
 #define LDA_TRACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -19,6 +20,7 @@
 /* What a header says, found in one walk over it. */
 struct trace {
 	unsigned received;		/* number of Received fields */
+	bool marked;			/* it has a field that is ours to write */
 	char msgid[TRACE_MSGID + 1];	/* first Message-ID, cut, printable */
 };
 
@@ -46,7 +48,7 @@ struct trace_fields {
 	const char *hostname;
 	const char *id;			/* of this delivery */
 	time_t when;
-	struct str content;		/* the content policy's field; or "" */
+	struct str content;		/* fields of the policy and of a scanner */
 };
 /*
  * Return-Path (RFC 5321 section 4.4), Delivered-To, X-Original-To and, when a

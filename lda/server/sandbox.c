@@ -281,8 +281,24 @@ seccomp(const struct cage *cage, struct verdict *v)
 }
 
 static bool
-needs_network(const struct settings *s)
+scans_by_network(const struct settings *s)
 {
+	for (size_t i = 0; i < s->scanners.n; i++)
+		if (strncmp(s->scanners.v[i], "clamd:inet:", 11) == 0)
+			return true;
+	return false;
+}
+
+static bool
+needs_network(const struct config *c)
+{
+	const struct settings *s = &c->global;
+
+	for (size_t i = 0; i < c->section_count; i++)
+		if (scans_by_network(&c->sections[i].settings))
+			return true;
+	if (scans_by_network(s))
+		return true;
 	for (size_t i = 0; i < s->directory.n; i++)
 		if (strncmp(s->directory.v[i], "pgsql:", 6) == 0 ||
 		    strncmp(s->directory.v[i], "socketmap:inet:", 15) == 0)
@@ -293,7 +309,7 @@ needs_network(const struct settings *s)
 int
 sandbox_enter(const struct config *c, struct verdict *v)
 {
-	struct cage cage = { .network = needs_network(&c->global) };
+	struct cage cage = { .network = needs_network(c) };
 
 	if (!c->global.sandbox)
 		return 0;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lda/scan.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
@@ -22,11 +23,16 @@
 #define REQUEST_MAX (4 * 1024 * 1024)
 /* A name for EHLO, with its NUL. */
 #define HOST_MAX 256
+/* How often a worker that waits looks whether it is to stop. */
+#define STOP_PAUSE_MS 250
 /* Time for the answer beyond the program's own. */
 #define GRACE_MS 10000
 
+enum question { QUESTION_SUBMIT, QUESTION_SCAN };
+
 /* In front of the words; each word has its length before it. */
 struct request {
+	uint32_t question;
 	uint64_t timeout_ms;
 	uint64_t start, size;	/* of the message */
 	uint32_t to_count;
@@ -34,13 +40,18 @@ struct request {
 	uint32_t each;		/* an answer for each recipient is wanted */
 };
 
-/* With `each` the enum submit_answer of each recipient follow, a byte each. */
+/* With `each` the enum submit_answer of each recipient follow, a byte each. To
+ * QUESTION_SCAN, `why` is the enum scan_answer. */
 struct answer {
 	uint32_t why;
 	char detail[VERDICT_DETAIL];
 };
 
 enum { FD_WORDS, FD_MESSAGE, FD_ANSWER, FD_COUNT };
+
+/* The byte that carries the descriptors: whose turn it is to wait for others. */
+#define BYTE_SUBMIT 'S'
+#define BYTE_SCAN 'C'
 
 static int helper_socket = -1;
 
@@ -66,11 +77,11 @@ memory_file(struct str s)
 }
 
 static int
-message_file(const struct submit_job *job)
+message_file(const struct source *message)
 {
-	if (job->message->fd >= 0)
-		return fcntl(job->message->fd, F_DUPFD_CLOEXEC, 0);
-	return memory_file(str_mem(job->message->mem, job->message->n));
+	if (!message->mem && message->fd >= 0)
+		return fcntl(message->fd, F_DUPFD_CLOEXEC, 0);
+	return memory_file(str_mem(message->mem, message->n));
 }
 
 static int
@@ -103,9 +114,9 @@ words_file(const struct submit_job *job)
 }
 
 static int
-send_request(const int fds[FD_COUNT])
+send_request(const int fds[FD_COUNT], char byte)
 {
-	char byte = 'S', control[CMSG_SPACE(FD_COUNT * sizeof(int))] = { 0 };
+	char control[CMSG_SPACE(FD_COUNT * sizeof(int))] = { 0 };
 	struct iovec iov = { &byte, 1 };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
 	    .msg_control = control, .msg_controllen = sizeof(control) };
@@ -166,35 +177,83 @@ read_answer(int fd, const struct submit_job *job, int64_t deadline,
 	return verdict_set(v, (enum verdict_why)a.why, "%s", a.detail);
 }
 
+/* Sends words and message; gives the descriptor that the answer comes from, or
+ * -1. Takes `words`. */
+static int
+put(int words, const struct source *message, char byte, struct verdict *v)
+{
+	int fds[FD_COUNT] = { words, -1, -1 }, back[2] = { -1, -1 };
+
+	if (words >= 0)
+		fds[FD_MESSAGE] = message_file(message);
+	if (fds[FD_MESSAGE] < 0 || pipe2(back, O_CLOEXEC) < 0) {
+		verdict_errno(v, errno, "ask the submit helper");
+	} else {
+		fds[FD_ANSWER] = back[1];
+		if (send_request(fds, byte) < 0) {
+			verdict_errno(v, errno, "ask the submit helper");
+			file_close(&back[0]);
+		}
+	}
+	file_close(&fds[FD_WORDS]);
+	file_close(&fds[FD_MESSAGE]);
+	file_close(&back[1]);
+	return back[0];
+}
+
 static int
 ask(const struct submit_job *job, struct verdict *v)
 {
-	int fds[FD_COUNT] = { -1, -1, -1 }, back[2] = { -1, -1 }, r = -1;
+	int back, r;
 
 	/* Whatever fails on the way may be tried again. */
 	for (size_t i = 0; job->each && i < job->to_count; i++)
 		job->each[i] = SUBMIT_LATER;
-	fds[FD_WORDS] = words_file(job);
-	fds[FD_MESSAGE] = message_file(job);
-	if (fds[FD_WORDS] < 0 || fds[FD_MESSAGE] < 0 ||
-	    pipe2(back, O_CLOEXEC) < 0) {
-		verdict_errno(v, errno, "ask the submit helper");
-		goto out;
-	}
-	fds[FD_ANSWER] = back[1];
-	if (send_request(fds) < 0) {
-		verdict_errno(v, errno, "ask the submit helper");
-		goto out;
-	}
-	file_close(&back[1]);
-	r = read_answer(back[0], job, clock_mono_ms() + (int64_t)job->timeout_ms +
+	back = put(words_file(job), job->message, BYTE_SUBMIT, v);
+	if (back < 0)
+		return -1;
+	r = read_answer(back, job, clock_mono_ms() + (int64_t)job->timeout_ms +
 	    GRACE_MS, v);
-out:
-	file_close(&fds[FD_WORDS]);
-	file_close(&fds[FD_MESSAGE]);
-	file_close(&back[0]);
-	file_close(&back[1]);
+	file_close(&back);
 	return r;
+}
+
+/* The helper's clock ends the command; ours, when we are told to stop. */
+static void
+ask_scan(const struct scan_job *job, struct scan_result *r)
+{
+	struct request q = { .question = QUESTION_SCAN,
+	    .timeout_ms = job->timeout_ms, .size = job->message->n };
+	int64_t deadline = clock_mono_ms() + (int64_t)job->timeout_ms + GRACE_MS;
+	struct verdict v = VERDICT_INIT;
+	struct answer a;
+	struct buf b;
+	int back, words;
+
+	buf_init(&b, REQUEST_MAX);
+	(void)buf_add(&b, &q, sizeof(q));
+	add_word(&b, str_of(job->scanner));	/* fits: it is a setting */
+	words = memory_file(buf_str(&b));
+	buf_release(&b);
+	back = put(words, job->message, BYTE_SCAN, &v);
+	while (back >= 0 && !(job->stop && job->stop()) &&
+	    clock_mono_ms() < deadline) {
+		struct pollfd p = { .fd = back, .events = POLLIN };
+
+		if (poll(&p, 1, STOP_PAUSE_MS) > 0)
+			break;
+	}
+	if (back < 0 || (job->stop && job->stop()) ||
+	    read_bytes(back, &a, sizeof(a), deadline, &v) < 0) {
+		scan_set(r, SCAN_BROKEN, back < 0 || v.why == V_SUBMIT ?
+		    str_of(v.detail) : STR("told to stop"));
+	} else if (a.why >= SCAN_ANSWER_COUNT) {
+		scan_set(r, SCAN_BROKEN, STR("a wrong answer"));
+	} else {
+		a.detail[sizeof(a.detail) - 1] = '\0';
+		scan_set(r, (enum scan_answer)a.why, str_of(a.detail));
+	}
+	file_close(&back);
 }
 
 void
@@ -202,6 +261,7 @@ submitter_use(int socket)
 {
 	helper_socket = socket;
 	submit_through(ask);
+	scan_command_through(ask_scan);
 }
 
 /* --- answering (in the helper) -------------------------------------------------- */
@@ -232,6 +292,62 @@ known_command(const struct config *c, struct str word)
 		if (str_eq(word, str_of(c->sections[i].settings.submit)))
 			return c->sections[i].settings.submit;
 	return NULL;
+}
+
+static const char *
+scanner_in(const struct setting_list *list, struct str word)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq(word, str_of(list->v[i])))
+			return list->v[i];
+	return NULL;
+}
+
+static const char *
+known_scanner(const struct config *c, struct str word)
+{
+	const char *found = scanner_in(&c->global.scanners, word);
+
+	for (size_t i = 0; i < c->section_count && !found; i++)
+		found = scanner_in(&c->sections[i].settings.scanners, word);
+	return found && scan_is_command(found) ? found : NULL;
+}
+
+/* Where the answer to a scan goes; nobody waits for it when it has no reader. */
+static int scan_answer_fd;
+
+static bool
+nobody_waits(void)
+{
+	struct pollfd p = { .fd = scan_answer_fd };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
+}
+
+static void
+look(const struct config *c, struct str in, const int fds[FD_COUNT],
+    struct answer *a)
+{
+	struct source source = { .fd = fds[FD_MESSAGE] };
+	struct scan_job job = { .message = &source, .stop = nobody_waits };
+	struct scan_result result;
+	struct request q;
+	struct str word;
+
+	memcpy(&q, in.p, sizeof(q));
+	in = str_sub(in, sizeof(q), in.n);
+	if (take_word(&in, &word) < 0 ||
+	    !(job.scanner = known_scanner(c, word))) {
+		scan_set(&result, SCAN_BROKEN,
+		    STR("not a scanner of the configuration"));
+	} else {
+		scan_answer_fd = fds[FD_ANSWER];
+		job.timeout_ms = q.timeout_ms;
+		source.n = q.size;
+		scan_command(&job, &result);
+	}
+	a->why = result.answer;
+	memcpy(a->detail, result.what, sizeof(result.what));
 }
 
 /* A host's name, or none: it becomes part of a command. */
@@ -302,8 +418,18 @@ one(const struct config *c, const int fds[FD_COUNT])
 
 	buf_init(&words, REQUEST_MAX);
 	if (lseek(fds[FD_WORDS], 0, SEEK_SET) == 0 &&
-	    file_read_whole(fds[FD_WORDS], &words) == 0)
+	    file_read_whole(fds[FD_WORDS], &words) == 0) {
+		uint32_t question = QUESTION_SUBMIT;
+
+		if (words.n >= sizeof(struct request))
+			memcpy(&question, words.p, sizeof(question));
+		if (question == QUESTION_SCAN) {
+			look(c, buf_str(&words), fds, &a);
+			(void)file_write_all(fds[FD_ANSWER], &a, sizeof(a));
+			return;
+		}
 		(void)run(c, buf_str(&words), fds[FD_MESSAGE], each, &n, &v);
+	}
 	a.why = v.why;
 	memcpy(a.detail, v.detail, sizeof(a.detail));
 	buf_init(&bytes, sizeof(a) + SUBMIT_RECIPIENTS);
@@ -315,7 +441,7 @@ one(const struct config *c, const int fds[FD_COUNT])
 }
 
 static int
-receive(int socket, int fds[FD_COUNT])
+receive(int socket, int fds[FD_COUNT], char *byte_r)
 {
 	char byte, control[CMSG_SPACE(FD_COUNT * sizeof(int))];
 	struct iovec iov = { &byte, 1 };
@@ -334,6 +460,7 @@ receive(int socket, int fds[FD_COUNT])
 	    c->cmsg_len != CMSG_LEN(FD_COUNT * sizeof(int)))
 		return 0;	/* not a request of ours */
 	memcpy(fds, CMSG_DATA(c), FD_COUNT * sizeof(int));
+	*byte_r = byte;
 	return 1;
 }
 
@@ -350,13 +477,18 @@ help(const struct config *c, int socket)
 	int fds[FD_COUNT], got;
 	unsigned running = 0;
 	pid_t pid;
+	char byte;
 
-	while ((got = receive(socket, fds)) >= 0) {
+	while ((got = receive(socket, fds, &byte)) >= 0) {
 		if (got == 0)
 			continue;
 		reap(&running);
 		pid = fork();
 		if (pid == 0) {
+			/* A scanner counts for nobody: each worker waits for
+			 * its own, and one that hangs keeps no letter. */
+			if (byte == BYTE_SCAN && fork() > 0)
+				_exit(0);
 			one(c, fds);
 			_exit(0);
 		}
