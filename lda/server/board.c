@@ -1,13 +1,14 @@
 #include "lda/server/board.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "store/base/clock.h"
 
 static size_t
 size_of(unsigned slots)
@@ -116,9 +117,25 @@ void
 board_ring(struct board *b, uint64_t key)
 {
 	atomic_fetch_add(&b->bells[key % BOARD_BELLS], 1);
+	/* One: it rings again when it is through. All would come running for
+	 * one lock; should the one be killed, or want another mailbox with
+	 * the same bell, the others look by themselves soon. */
 	if (atomic_load(&b->sleepers[key % BOARD_BELLS]))
-		(void)futex(&b->bells[key % BOARD_BELLS], FUTEX_WAKE, INT_MAX,
-		    NULL);
+		(void)futex(&b->bells[key % BOARD_BELLS], FUTEX_WAKE, 1, NULL);
+}
+
+void
+board_moved(struct board *b, uint64_t key)
+{
+	atomic_store(&b->moved_ms[key % BOARD_BELLS], clock_mono_ms());
+}
+
+bool
+board_moves(const struct board *b, uint64_t key, int64_t ms)
+{
+	int64_t at = atomic_load(&b->moved_ms[key % BOARD_BELLS]);
+
+	return at && clock_mono_ms() - at <= ms;
 }
 
 void

@@ -21,7 +21,7 @@
 /* Mailboxes that one process waits for at a time and that are counted. */
 #define BOARD_WAITS 16
 /* Sums that wake waiters; two mailboxes may share one. */
-#define BOARD_BELLS 256
+#define BOARD_BELLS 4096
 
 enum board_state {
 	BOARD_FREE = 0,		/* no process */
@@ -43,6 +43,7 @@ struct board {
 	unsigned slots;
 	_Atomic uint32_t bells[BOARD_BELLS];
 	_Atomic uint32_t sleepers[BOARD_BELLS];
+	_Atomic int64_t moved_ms[BOARD_BELLS];	/* last delivery that ended well */
 	struct board_slot slot[];
 };
 
@@ -65,6 +66,11 @@ uint32_t board_bell(struct board *b, uint64_t key);
 void board_sleep(struct board *b, uint64_t key, uint32_t bell, int ms);
 /* We let go of this mailbox. */
 void board_ring(struct board *b, uint64_t key);
+/* A delivery to this mailbox ended well. */
+void board_moved(struct board *b, uint64_t key);
+/* Did one within the last `ms`? Then whoever waits for it waits for us, and
+ * not for a lock that somebody else keeps. */
+bool board_moves(const struct board *b, uint64_t key, int64_t ms);
 /* A process is gone. */
 void board_clear(struct board *b, unsigned slot);
 

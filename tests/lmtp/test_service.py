@@ -242,9 +242,11 @@ def test_fifty_wait_for_one_mailbox_and_another_does_not(site):
     assert site.messages("d1.test", "anna") == []
 
 
-def test_a_lock_of_ours_wakes_who_waits(site):
-    """Sixteen clients, one mailbox: nobody gives up, nothing is lost."""
-    with serve(site, mailbox_concurrency=0) as service:
+@pytest.mark.parametrize("limit", [0, 2])
+def test_a_lock_of_ours_wakes_who_waits(site, limit):
+    """Sixteen clients, one mailbox: nobody gives up, nothing is lost, and
+    nobody is sent away while the mailbox takes mail."""
+    with serve(site, mailbox_concurrency=limit) as service:
         def run(n, bad):
             with service.connect() as c:
                 c.hello()
