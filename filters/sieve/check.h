@@ -29,6 +29,13 @@ struct check_loop {
 	struct str name;	/* of a foreverypart; may be empty */
 };
 
+/* A variable that the script has named so far. */
+struct check_variable {
+	struct check_variable *next;
+	struct str name;
+	bool global;
+};
+
 struct check {
 	struct arena arena;
 	struct engine_errors *errors;
@@ -41,6 +48,8 @@ struct check {
 	bool body_begun;	/* a command other than require was seen */
 	unsigned depth;		/* of blocks; 0: top level */
 	const struct check_loop *loop;
+	struct check_variable *known;
+	unsigned n_known;
 };
 
 /* A command or test, its arguments by slot. */

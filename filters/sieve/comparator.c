@@ -24,7 +24,7 @@ comparator_named(struct str name)
 	unsigned i;
 
 	for (i = 0; i < COMPARATOR_COUNT; i++)
-		if (str_eq(str_of(comparators[i].name), name))
+		if (str_caseeq(str_of(comparators[i].name), name))
 			break;
 	return (enum comparator)i;
 }

@@ -337,7 +337,6 @@ run_script(struct run *r, const struct node *n,
     const struct engine_script *script)
 {
 	struct frame *f = run_alloc(r, n, sizeof(*f));
-	struct loop *loops = r->loops;
 	enum run_answer x = RUN_ERROR;
 
 	if (!f)
@@ -347,11 +346,10 @@ run_script(struct run *r, const struct node *n,
 	f->location = script->location;
 	f->depth = r->frame ? r->frame->depth + 1 : 0;
 	if (load(r, n, script, f) == 0) {
+		/* what is included in a foreverypart is about its part */
 		r->frame = f;
-		r->loops = NULL;
 		x = r->walk ? r->walk(r) :
 		    run_block(r, f->program.nodes[0].block);
-		r->loops = loops;
 		r->frame = f->below;
 	}
 	frame_release(f);

@@ -120,10 +120,12 @@ match_part(struct run *r, const struct node *n, struct match *m,
 		x = match_value(m, p->preamble);
 		return x ? x : match_value(m, p->epilogue);
 	case MIME_MESSAGE:
-		/* the header of the message inside */
+		/* the header of the message inside, less its empty line */
 		if (!p->child)
 			break;
-		return match_value(m, p->child->header->bytes);
+		s = p->child->header->bytes;
+		return match_value(m, str_sub(s, 0, s.n -
+		    p->child->header->blank.n));
 	case MIME_LEAF:
 		break;
 	}
@@ -172,10 +174,14 @@ test(struct run *r, const struct node *n)
 	if (match_begin(r, n, SLOT_KEYS, &m))
 		return -1;
 	m.no_captures = true;
-	if (run_code(r, n, SLOT_BODY, BODY_TRANSFORM_TEXT) ==
+	/* section 3: without the empty line there is no body, behind it
+	 * there is one, perhaps of no bytes */
+	if (!r->message.header.blank.n)
+		x = 0;
+	else if (run_code(r, n, SLOT_BODY, BODY_TRANSFORM_TEXT) ==
 	    BODY_TRANSFORM_RAW)
-		x = r->message.body.n ? match_value(&m,
-		    str_sub(r->message.body, 0, LIMIT_BODY_TEXT)) : 0;
+		x = match_value(&m, str_sub(r->message.body, 0,
+		    LIMIT_BODY_TEXT));
 	else
 		x = match_parts(r, n, &m);
 	return x ? x : match_end(&m);

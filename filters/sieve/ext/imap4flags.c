@@ -4,6 +4,7 @@
 #include "filters/sieve/check.h"
 #include "filters/sieve/ext/flags.h"
 #include "filters/sieve/ext/list.h"
+#include "filters/sieve/ext/variables.h"
 #include "filters/sieve/limits.h"
 #include "filters/sieve/match.h"
 
@@ -200,18 +201,21 @@ command_removeflag(struct run *r, const struct node *n)
 
 /* --- hasflag --- */
 
+/* A variable may come from "set", so each flag is looked at once only. */
 static int
 match_line(struct match *m, struct str line)
 {
-	struct str f;
+	struct str rest, f;
+	struct buf once;
+	int x = 0;
 
-	while (next_flag(&line, &f)) {
-		int x = match_value(m, f);
-
-		if (x)
-			return x;
-	}
-	return 0;
+	buf_init(&once, line.n);
+	(void)line_add(&once, line);	/* never longer than the line */
+	rest = buf_str(&once);
+	while (!x && next_flag(&rest, &f))
+		x = match_value(m, f);
+	buf_release(&once);
+	return x;
 }
 
 /* Keys are flags, divided like the rest; a count is a number. */
@@ -301,6 +305,9 @@ check_names(struct check *c, const struct check_node *n, enum slot slot)
 		if (check_constant(c, i) && !vars_name_ok(name))
 			return check_error_arg(c, i, "\"%.*s\" is no name for "
 			    "a variable", CHECK_NAME(i->text));
+		if (slot == SLOT_STRING && name.n == i->text.n &&
+		    variables_known(c, i, name, VARIABLES_SET))
+			return -1;
 	}
 	return 0;
 }

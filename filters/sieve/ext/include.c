@@ -3,6 +3,7 @@
 #include "filters/sieve/check.h"
 #include "filters/sieve/eval.h"
 #include "filters/sieve/ext/list.h"
+#include "filters/sieve/ext/variables.h"
 #include "filters/sieve/limits.h"
 
 /* A script's name is no path: RFC 6609 section 3.2, RFC 5804 section 1.6. */
@@ -128,6 +129,8 @@ check_global(struct check *c, struct check_node *n)
 		if (!vars_name_ok(i->text))
 			return check_error_arg(c, i, "\"%.*s\" is no name for "
 			    "a variable", CHECK_NAME(i->text));
+		else if (variables_known(c, i, i->text, VARIABLES_GLOBAL))
+			return -1;
 	return 0;
 }
 

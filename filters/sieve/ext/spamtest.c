@@ -201,7 +201,8 @@ test_virus(struct run *r, const struct node *n)
 	return compare(r, n, value > 5 ? 5 : value);
 }
 
-#define ONE_VALUE { { VALUE_LIST, SLOT_KEYS, false } }
+/* not a list of them; SLOT_KEYS makes one of it */
+#define ONE_VALUE { { VALUE_STRING, SLOT_KEYS, false } }
 
 static const struct sieve_spec spam_specs[] = {
 	{ .name = "spamtest", .kind = SPEC_TEST,

@@ -114,14 +114,43 @@ variables_modify(struct run *r, const struct node *n, struct str *s)
 /* --- set --- */
 
 int
+variables_known(struct check *c, const struct syntax_arg *a, struct str name,
+    enum variables_use use)
+{
+	struct check_variable *v;
+
+	for (v = c->known; v; v = v->next)
+		if (str_caseeq(v->name, name))
+			break;
+	if (v && use == VARIABLES_GLOBAL && !v->global)
+		return check_error_arg(c, a, "variable \"%.*s\" is set above, "
+		    "it cannot become global", CHECK_NAME(name));
+	if (v)
+		return 0;
+	if (c->n_known == LIMIT_VARIABLES)
+		return check_error_arg(c, a, "more than %d variables",
+		    LIMIT_VARIABLES);
+	v = arena_alloc(&c->arena, sizeof(*v));
+	if (!v)
+		return check_error_arg(c, a, "script too large");
+	v->name = name;
+	v->global = use == VARIABLES_GLOBAL;
+	v->next = c->known;
+	c->known = v;
+	c->n_known++;
+	return 0;
+}
+
+int
 variables_check_target(struct check *c, const struct check_node *n,
     enum slot slot)
 {
 	const struct syntax_arg *a = n->value[slot];
 	struct str name = a->text;
+	bool global = check_required(c, "include") &&
+	    str_casestarts(name, STR("global."));
 
-	if (check_required(c, "include") &&
-	    str_casestarts(name, STR("global.")))
+	if (global)
 		name = str_sub(name, 7, name.n);
 	if (vars_is_match_name(name))
 		return check_error_arg(c, a, "a match value cannot be set");
@@ -131,7 +160,7 @@ variables_check_target(struct check *c, const struct check_node *n,
 	if (!vars_name_ok(name))
 		return check_error_arg(c, a, "\"%.*s\" is no name for a "
 		    "variable", CHECK_NAME(a->text));
-	return 0;
+	return global ? 0 : variables_known(c, a, name, VARIABLES_SET);
 }
 
 static int

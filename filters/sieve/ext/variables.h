@@ -6,6 +6,7 @@
 
 struct check;
 struct check_node;
+struct syntax_arg;
 
 /* The low byte says which; the bits above, shared by those that exclude
  * each other, say when: the highest precedence comes first. */
@@ -25,5 +26,13 @@ int variables_modify(struct run *r, const struct node *n, struct str *s);
 /* May the string in `slot` name a variable that is set here? */
 int variables_check_target(struct check *c, const struct check_node *n,
     enum slot slot);
+/* The script sets a variable, or declares it global: what was set before
+ * cannot become global (RFC 6609 section 3.4.1). */
+enum variables_use {
+	VARIABLES_SET,
+	VARIABLES_GLOBAL,
+};
+int variables_known(struct check *c, const struct syntax_arg *a,
+    struct str name, enum variables_use use);
 
 #endif
