@@ -317,21 +317,67 @@ field_text(struct header *h, struct field *f)
 	return s;
 }
 
-/* Text as a value: valid UTF-8 on one line, no controls but tab. */
+/* Text as a value: valid UTF-8 on one line, no controls but tab. A line break
+ * with a blank behind it was a fold; any other is a blank. */
 static struct str
 clean(struct arena *a, struct str text)
 {
 	struct buf b;
 	struct str s;
+	size_t n = 0;
 
 	buf_init(&b, (size_t)HEADER_ADD_MAX * 3);
 	(void)utf8_add_fixed(&b, str_trim(text)); /* three bytes a byte fit */
-	for (size_t i = 0; i < b.n; i++)
-		if (ascii_iscntrl(b.p[i]) && b.p[i] != '\t')
-			b.p[i] = ' ';
+	for (size_t i = 0; i < b.n; i++) {
+		char c = b.p[i], next = i + 1 < b.n ? b.p[i + 1] : ' ';
+
+		if ((c == '\r' && next == '\n') ||
+		    (c == '\n' && ascii_isblank(next)))
+			continue;
+		b.p[n++] = ascii_iscntrl(c) && c != '\t' ? ' ' : c;
+	}
+	buf_cut(&b, n);
 	s = arena_copy(a, str_trim(buf_str(&b)));
 	buf_release(&b);
 	return s;
+}
+
+/* ASCII with encoded words, which stay as they are; not when a word of it would
+ * fill a line of its own (RFC 5322 section 2.1.1). */
+static bool
+has_encoded_words(struct str s)
+{
+	size_t word = 0;
+
+	if (!utf8_is_ascii(s) || !encoded_needed(s))
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		word = ascii_isblank(s.p[i]) ? 0 : word + 1;
+		if (word > HEADER_NAME_MAX / 2)
+			return false;
+	}
+	return true;
+}
+
+/* Breaks before a blank where a line would become too long. */
+static void
+fold(struct str s, size_t column, struct str eol, struct buf *out)
+{
+	while (s.n) {
+		size_t n = 0;
+
+		while (n < s.n && ascii_isblank(s.p[n]))
+			n++;
+		while (n < s.n && !ascii_isblank(s.p[n]))
+			n++;
+		if (ascii_isblank(s.p[0]) && column + n > HEADER_FOLD) {
+			(void)buf_adds(out, eol);
+			column = 0;
+		}
+		(void)buf_add(out, s.p, n);
+		column += n;
+		s = str_sub(s, n, s.n);
+	}
 }
 
 static struct field *
@@ -345,15 +391,20 @@ make_field(struct header *h, struct str name, struct str text)
 	f = arena_alloc(h->arena, sizeof(*f));
 	if (!f)
 		goto full;
-	f->added = f->has_value = f->has_text = true;
+	f->added = f->has_value = true;
 	f->name = arena_copy(h->arena, name);
 	f->value = f->unfolded = f->text = clean(h->arena, text);
+	/* who writes encoded words means what they stand for */
+	f->has_text = !has_encoded_words(f->value);
 	f->hash = name_hash(name);
 	/* Encoded words triple a byte and add twelve to 45 of them. */
 	buf_init(&b, HEADER_NAME_MAX + (size_t)HEADER_ADD_MAX * 16);
 	(void)buf_adds(&b, name);
 	(void)buf_addz(&b, ": ");
-	(void)encoded_encode(f->text, b.n, h->eol, &b);
+	if (!f->has_text)
+		fold(f->value, b.n, h->eol, &b);
+	else
+		(void)encoded_encode(f->value, b.n, h->eol, &b);
 	(void)buf_adds(&b, h->eol);
 	f->raw = b.full ? (struct str){ NULL, 0 } :
 	    arena_copy(h->arena, buf_str(&b));
@@ -428,45 +479,52 @@ header_replace(struct header *h, struct field *f, struct str name,
 	return g;
 }
 
-/* One more slice, or a longer last one. Only counts when list is NULL. */
+/* The slices of a header, or only how many and how long when list is NULL. */
+struct pieces {
+	struct str *list;
+	size_t n, size;
+	struct str last;
+};
+
+/* One more slice, or a longer last one. */
 static void
-piece(struct str *list, size_t *n, struct str *last, struct str s)
+piece(struct pieces *p, struct str s)
 {
 	if (s.n == 0)
 		return;
-	if (*n && last->p + last->n == s.p) {
-		last->n += s.n;
+	p->size += s.n;
+	if (p->n && p->last.p + p->last.n == s.p) {
+		p->last.n += s.n;
 	} else {
-		*last = s;
-		++*n;
+		p->last = s;
+		p->n++;
 	}
-	if (list)
-		list[*n - 1] = *last;
+	if (p->list)
+		p->list[p->n - 1] = p->last;
 }
 
-static size_t
+static struct pieces
 pieces(const struct header *h, struct str *list)
 {
-	struct str last = { NULL, 0 };
-	size_t n = 0;
+	struct pieces p = { .list = list };
 
 	for (const struct field *f = h->first; f; f = f->next) {
-		piece(list, &n, &last, f->raw);
+		piece(&p, f->raw);
 		/* The message ended in this line. */
 		if (f->raw.p[f->raw.n - 1] != '\n' && (f->next || h->edited))
-			piece(list, &n, &last, h->eol);
+			piece(&p, h->eol);
 	}
-	piece(list, &n, &last, h->beyond);
+	piece(&p, h->beyond);
 	if (h->beyond.n && !h->blank.n && !str_ends(h->beyond, STR("\n")))
-		piece(list, &n, &last, h->eol);
-	piece(list, &n, &last, h->blank.n ? h->blank : h->eol);
-	return n;
+		piece(&p, h->eol);
+	piece(&p, h->blank.n ? h->blank : h->eol);
+	return p;
 }
 
 int
 header_pieces(struct header *h, struct str **list_r, size_t *n_r)
 {
-	size_t n = h->edited ? pieces(h, NULL) : 1;
+	size_t n = h->edited ? pieces(h, NULL).n : 1;
 	struct str *list = arena_array(h->arena, n, sizeof(*list));
 
 	if (!list) {
@@ -480,6 +538,12 @@ header_pieces(struct header *h, struct str **list_r, size_t *n_r)
 	*list_r = list;
 	*n_r = n;
 	return 0;
+}
+
+size_t
+header_size(const struct header *h)
+{
+	return h->edited ? pieces(h, NULL).size : h->bytes.n;
 }
 
 int

@@ -114,6 +114,8 @@ struct field *header_replace(struct header *h, struct field *f,
  * ended without an empty line, one is added only if the header was edited.
  */
 int header_pieces(struct header *h, struct str **list_r, size_t *n_r);
+/* Its bytes, the empty line's too. */
+size_t header_size(const struct header *h);
 /* The same into a buffer: 0, or -1 when it is full. */
 int header_write(struct header *h, struct buf *out);
 

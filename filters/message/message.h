@@ -18,7 +18,7 @@
 
 struct message {
 	struct arena *arena;
-	struct str bytes;	/* its n is the size that Sieve's `size` tests */
+	struct str bytes;
 	struct header header;
 	struct str body;	/* behind the empty line */
 	struct mime_tree tree;	/* through message_mime() */

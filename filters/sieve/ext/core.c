@@ -145,7 +145,8 @@ test_anyof(struct run *r, const struct node *n)
 static int
 test_size(struct run *r, const struct node *n)
 {
-	uint64_t size = r->message.bytes.n;
+	uint64_t size = header_size(&r->message.header) +
+	    r->message.body.n;
 	uint64_t number = run_number(r, n, SLOT_NUMBER);
 
 	run_trace(r, n, "size is %llu", (unsigned long long)size);

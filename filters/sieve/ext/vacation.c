@@ -1,6 +1,7 @@
 /* vacation (RFC 5230) and vacation-seconds (RFC 6131). Whether the message
  * may be answered at all is decided here, from its header and envelope;
  * whether it was answered already, by who carries the action out. */
+#include "filters/message/encoded.h"
 #include "filters/sieve/actions.h"
 #include "filters/sieve/check.h"
 #include "filters/sieve/ext/fcc.h"
@@ -223,7 +224,13 @@ subject(struct run *r, const struct node *n, struct str *s_r)
 	if (node_has(n, SLOT_SUBJECT)) {
 		if (run_string(r, n, SLOT_SUBJECT, s_r))
 			return -1;
-		return 0;
+		/* who writes encoded words means what they stand for */
+		if (str_find(*s_r, STR("=?")) < 0)
+			return 0;
+		buf_reset(b);
+		(void)encoded_decode(*s_r, b);
+		*s_r = run_copy(r, buf_str(b));
+		return s_r->p ? 0 : run_no_memory(r, n);
 	}
 	buf_reset(b);
 	(void)buf_addz(b, "Auto: ");
