@@ -89,6 +89,9 @@ match_path(struct run *r, struct match *m, enum address_part part,
 		if (path.n && !str_eq(path, STR("<>")))
 			return part == ADDRESS_PART_ALL ?
 			    match_value(m, path) : 0;
+		/* RFC 5231 section 5: as an address it does not count */
+		if (m->type == MATCH_COUNT)
+			return 0;
 		return match_value(m, (struct str){ "", 0 });
 	}
 	if (a.kind == ADDRESS_NO_DOMAIN) {
@@ -166,7 +169,8 @@ match_part(struct run *r, const struct node *n, struct match *m, enum part p)
 	case PART_TO:
 		return match_path(r, m, part, e->to);
 	case PART_ORIG_TO:
-		return e->orig_to.n ? match_path(r, m, part, e->orig_to) : 0;
+		return e->orig_to.n ? match_path(r, m, part,
+		    orcpt_address(e->orig_to)) : 0;
 	case PART_AUTH:
 		return e->auth.p ? match_value(m, e->auth) : 0;
 	case PART_NOTIFY:

@@ -30,23 +30,26 @@ const struct sieve_ext ext_mime = {
 	.n_tags = COUNT_OF(mime_tags),
 };
 
-/* Section 4.2: a field that is not of the form "type/subtype; parameters"
- * has what there is of it. */
+/* Section 4.2: Content-Type has a type and a subtype, Content-Disposition a
+ * type; of other fields each is the empty string. */
 int
 mimeopt_match(struct run *r, const struct node *n, struct field *f,
     struct match *m)
 {
 	const struct mime_value *v = values_mime(r, f);
+	bool type = str_caseeq(f->name, STR("Content-Type"));
+	bool disposition = str_caseeq(f->name, STR("Content-Disposition"));
+	const struct str none = { "", 0 };
 	const struct str *names;
 	uint32_t n_names;
 
 	switch (run_code(r, n, SLOT_MIME_PART, MIME_OPT_TYPE)) {
 	case MIME_OPT_TYPE:
-		return match_value(m, v->type);
+		return match_value(m, type || disposition ? v->type : none);
 	case MIME_OPT_SUBTYPE:
-		return match_value(m, v->subtype);
+		return match_value(m, type ? v->subtype : none);
 	case MIME_OPT_CONTENTTYPE:
-		return match_value(m, v->value);
+		return match_value(m, type || disposition ? v->value : none);
 	case MIME_OPT_PARAM:
 		break;
 	}
