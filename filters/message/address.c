@@ -294,9 +294,15 @@ take_domain(struct parser *p, struct str *s, struct str *comment)
 		if (s->p[n - 1] != ']')
 			return false;
 		for (size_t i = 0; i < n; i++) {
-			if (ascii_iscntrl(s->p[i]) && !is_space(s->p[i]))
+			bool space = is_space(s->p[i]);
+
+			if (ascii_iscntrl(s->p[i]) && !space)
 				return false;
-			if (!is_space(s->p[i]))
+			/* A backslash whose blank were left out would quote
+			 * what comes next. */
+			if (space && i && s->p[i - 1] == '\\')
+				return false;
+			if (!space)
 				(void)buf_addc(&p->b, s->p[i]);
 		}
 		*s = str_sub(*s, n, s->n);
