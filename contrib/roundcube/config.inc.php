@@ -47,3 +47,10 @@ $config['sent_mbox'] = 'Sent';
 $config['trash_mbox'] = 'Trash';
 $config['junk_mbox'] = 'Junk';
 $config['create_default_folders'] = true;
+
+// Users may change their passwords: with password/vbox.php among the plugin's
+// drivers and password/sudoers in /etc/sudoers.d (README.md).
+//$config['plugins'][] = 'password';
+//$config['password_driver'] = 'vbox';
+//$config['password_confirm_current'] = true;
+//$config['password_minimum_length'] = 10;

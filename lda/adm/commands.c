@@ -51,6 +51,8 @@ const struct adm_command adm_commands[] = {
 	{ "user", "password", "USER@DOMAIN", 1, 1,
 	    "password-hash= no-password", adm_user_password,
 	    "sets the password, read from standard input" },
+	{ "user", "change-password", "", 0, 0, "", adm_user_change_password,
+	    "sets a user's own password: reads address, present and new one" },
 	{ "user", "convert", "USER@DOMAIN mbox|maildir", 2, 2, "",
 	    adm_user_convert, "changes the format of the mailbox" },
 	STATES("user", "USER@DOMAIN", adm_user_state),

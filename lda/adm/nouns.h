@@ -19,6 +19,7 @@ int adm_user_list(struct adm *a, struct verdict *v);
 int adm_user_delete(struct adm *a, struct verdict *v);
 int adm_user_rename(struct adm *a, struct verdict *v);
 int adm_user_password(struct adm *a, struct verdict *v);
+int adm_user_change_password(struct adm *a, struct verdict *v);
 int adm_user_convert(struct adm *a, struct verdict *v);
 int adm_user_state(struct adm *a, struct verdict *v);
 

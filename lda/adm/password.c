@@ -12,6 +12,66 @@
 #define PASSWORD_PREFIX "$y$"
 #define PASSWORD_SCHEME "{CRYPT}"
 
+/* Schemes that are crypt(3)'s under another name, as Dovecot writes them. */
+static const char *const crypt_schemes[] = {
+	"{CRYPT}", "{SHA512-CRYPT}", "{SHA256-CRYPT}", "{BLF-CRYPT}",
+	"{MD5-CRYPT}", "{DES-CRYPT}",
+};
+
+/* Whether a password has this hash; the time does not tell how much of the
+ * hash was right. */
+static bool
+has_hash(struct str plain, const char *want)
+{
+	char phrase[PASSWORD_MAX + 1];
+	struct crypt_data data = { .initialized = 0 };
+	const char *hash;
+	unsigned int differ = 0;
+	size_t n = strlen(want);
+
+	memcpy(phrase, plain.p, plain.n);
+	phrase[plain.n] = '\0';
+	hash = crypt_rn(phrase, want, &data, sizeof(data));
+	explicit_bzero(phrase, sizeof(phrase));
+	if (hash == NULL || hash[0] == '*' || strlen(hash) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		differ |= (unsigned char)hash[i] ^ (unsigned char)want[i];
+	return differ == 0;
+}
+
+int
+password_is(struct adm *a, struct str plain, struct str stored, bool *is_r,
+    struct verdict *v)
+{
+	char hash[CRYPT_OUTPUT_SIZE];
+	bool known = stored.n == 0;
+
+	*is_r = false;
+	if (plain.n == 0 || plain.n > PASSWORD_MAX ||
+	    memchr(plain.p, '\0', plain.n) != NULL)
+		return 0;
+	for (size_t i = 0; i < sizeof(crypt_schemes) /
+	    sizeof(crypt_schemes[0]) && !known; i++) {
+		struct str scheme = str_of(crypt_schemes[i]);
+
+		if (str_casestarts(stored, scheme)) {
+			stored = str_sub(stored, scheme.n, stored.n);
+			known = true;
+		}
+	}
+	if (!known || stored.n >= sizeof(hash))
+		return verdict_set(v, V_POLICY, "the present password is kept "
+		    "in a form that crypt(3) does not know");
+	if (stored.n == 0)
+		/* Only for the time that it takes. */
+		return password_hash(a, plain, &stored, v);
+	memcpy(hash, stored.p, stored.n);
+	hash[stored.n] = '\0';
+	*is_r = has_hash(plain, hash);
+	return 0;
+}
+
 int
 password_hash(struct adm *a, struct str plain, struct str *hash_r,
     struct verdict *v)
@@ -84,6 +144,15 @@ ask(struct adm *a, const char *prompt, struct str *line_r, struct verdict *v)
 	(void)file_write_all(STDERR_FILENO, "\n", 1);
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &was); /* it worked before */
 	return r;
+}
+
+int
+password_line(struct adm *a, const char *prompt, struct str *line_r,
+    struct verdict *v)
+{
+	if (isatty(STDIN_FILENO) == 1)
+		return ask(a, prompt, line_r, v);
+	return read_line(a, line_r, v);
 }
 
 int

@@ -18,6 +18,15 @@ int password_options(struct adm *a, struct str *password_r,
 /* The first line of standard input, or on a terminal asked for twice,
  * without echo. */
 int password_read(struct adm *a, struct str *plain_r, struct verdict *v);
+/* The next line of standard input, without echo behind a prompt on a
+ * terminal. */
+int password_line(struct adm *a, const char *prompt, struct str *line_r,
+    struct verdict *v);
+/* Is it this password? An account without one ("") takes as long to be
+ * refused as one that has another. A scheme that crypt(3) does not know is
+ * -1. */
+int password_is(struct adm *a, struct str plain, struct str stored, bool *is_r,
+    struct verdict *v);
 /* The hash, in the arena. */
 int password_hash(struct adm *a, struct str plain, struct str *hash_r,
     struct verdict *v);

@@ -120,3 +120,49 @@ adm_user_password(struct adm *a, struct verdict *v)
 	entry_report(a, "password set for", &e);
 	return 0;
 }
+
+/* The account of an address; who is not there has no password. */
+static int
+find_own(struct adm *a, struct str text, struct directory_entry *e,
+    struct verdict *v)
+{
+	struct entry_name n;
+	const char *address = arena_copy(&a->arena, text).p;
+
+	if (entry_name_of(a, ENTRY_USER, address, &n, v) == 0 &&
+	    entry_get(a, &n, e, v) == 0)
+		return 0;
+	if (v->why != V_UNKNOWN_USER && v->why != V_UNKNOWN_DOMAIN &&
+	    v->why != V_BAD_ADDRESS)
+		return -1;
+	e->is.user.password = STR("");
+	return 0;
+}
+
+/* For a program that anybody may ask, such as a webmail: it learns nothing
+ * but that the pair of address and password is right, and changes no other.
+ * An address comes by standard input, too, so that one line of sudoers names
+ * the whole command. */
+int
+adm_user_change_password(struct adm *a, struct verdict *v)
+{
+	struct directory_entry e;
+	struct str address, present, plain;
+	bool is = false;
+
+	if (password_line(a, "Address: ", &address, v) < 0 ||
+	    password_line(a, "Present password: ", &present, v) < 0 ||
+	    password_read(a, &plain, v) < 0 ||
+	    find_own(a, address, &e, v) < 0 ||
+	    password_is(a, present, e.is.user.password, &is, v) < 0)
+		return -1;
+	if (!is)
+		return verdict_set(v, V_POLICY,
+		    "the address or the present password is not right");
+	if (password_hash(a, plain, &e.is.user.password, v) < 0 ||
+	    directory_writer_put(a->writer, &e, v) < 0)
+		return -1;
+	entry_report(a, "password set for", &e);
+	return 0;
+}
+

@@ -53,6 +53,12 @@ class Roundcube:
                          ("localhost:587", f"127.0.0.1:{smtp_port}")):
             assert f"'{old}'" in text
             text = text.replace(f"'{old}'", f"'{new}'")
+        # What is an offer there is taken here.
+        head, offer, tail = text.partition("//$config['plugins'][]")
+        assert offer
+        text = head + (offer + tail).replace("//$config", "$config")
+        shutil.copy(theirs.parent / "password/vbox.php",
+                    share / "roundcube/plugins/password/drivers")
         (etc / "vbox.inc.php").write_text(text)
         (etc / "config.inc.php").write_text(
             MACHINE.format(dir=self.dir, more=more))

@@ -81,6 +81,40 @@ def test_wrong_passwords_and_none(site, two_domains, dovecot):
             imap(dovecot, user, password)
 
 
+@pytest.mark.parametrize("hashed", [None, "{SHA512-CRYPT}", "{BLF-CRYPT}"])
+def test_users_change_their_own_password(site, two_domains, dovecot, hashed):
+    """Who knows the present one, and nobody else."""
+    adm, fred = two_domains, "fred@d1.test"
+    if hashed:
+        theirs = subprocess.run(
+            ["doveadm", "pw", "-s", hashed.strip("{}"), "-p", "secret"],
+            stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+        assert theirs.startswith(hashed)
+        adm("user", "set", fred, "--password-hash", theirs)
+
+    def change(who, present, new, code):
+        r = adm.run("user", "change-password", code=code,
+                    data=f"{who}\n{present}\n{new}\n".encode())
+        return r.stderr.decode()
+
+    no = {change(fred, "wrong", "new", 77), change(fred, "", "new", 77),
+          change("nobody@d1.test", "x", "new", 77),
+          change("nobody@d7.test", "x", "new", 77),
+          change("info@d1.test", "x", "new", 77),
+          change("", "x", "new", 77), change("a/../b@d1.test", "x", "n", 77)}
+    assert len(no) == 1, no
+    change(fred, "secret", "", 64)
+    imap(dovecot, fred).logout()
+    change("Fred@D1.test", "secret", "new one", 0)
+    imap(dovecot, fred, "new one").logout()
+    with pytest.raises(imaplib.IMAP4.error):
+        imap(dovecot, fred)
+    change(fred, "secret", "again", 77)
+    # A scheme that is none of crypt(3)'s.
+    adm("user", "set", fred, "--password-hash", "{PLAIN}secret")
+    assert "crypt(3)" in change(fred, "secret", "again", 77)
+
+
 def select_notice(client):
     """INBOX is read-only and holds one message; imaplib insists on it."""
     with pytest.raises(imaplib.IMAP4.readonly):

@@ -2,13 +2,16 @@
 Dovecot with contrib's; mail by SMTP through sendmail and vbox-lmtpd, in an mbox
 and in a Maildir. What he writes into the forms is in force at the next
 delivery. `make check-roundcube`; pictures are left in build/roundcube."""
+import os
+import subprocess
+
 import pytest
 
-from harness import TOP
+from harness import GID, TOP, UID
 from harness.accounts import DovecotServer, Vboxadm
 from harness.browser import Browser
 from harness.hosted import MTAS, restart, serve_maps
-from harness.roundcube import Roundcube
+from harness.roundcube import ROOT, Roundcube
 
 LETTER = """From: {0}
 To: {1}
@@ -53,7 +56,12 @@ def roundcube(site, mta):
     dovecot = DovecotServer(site)
     where = site.dir / "roundcube"
     where.mkdir(mode=0o755)
-    server = Roundcube(where, dovecot, mta.port, "$config['smtp_user'] = '';")
+    command = [str(site.bin / "vboxadm"), "-c", str(site.conf), "-q", "user",
+               "change-password"]
+    server = Roundcube(where, dovecot, mta.port, f"""
+$config['smtp_user'] = '';
+$config['password_vbox_command'] = {command};
+""")
     yield server
     server.stop()
     dovecot.stop()
@@ -132,7 +140,7 @@ class Webmail:
         self.browser.shows(name, "#filterslist")
 
     def saved(self):
-        self.browser.shows("successfully", "#messagestack")
+        self.browser.shows("uccessfully", "#messagestack")
 
 
 def sends(mta, to, subject, sender="Anna <anna@client.test>"):
@@ -257,3 +265,38 @@ def test_who_is_suspended_reads_a_notice(domain, mta, service, browser, user):
     service.adm("user", "resume", fred)
     user.logs_in(fred)
     user.sees("first")
+
+
+def test_password(site, domain, browser, user):
+    fred = f"fred@{domain}"
+    # In place of sudo: the web server is vmail here, let the accounts be his.
+    for path in site.state.glob("vbox.db*"):
+        os.chown(path, UID, GID)
+    user.logs_in(fred)
+
+    def changes(present, new):
+        user.page("_task=settings&_action=plugin.password")
+        browser.write("#curpasswd", present)
+        browser.write("#newpasswd", new)
+        browser.write("#confpasswd", new)
+        browser.click("button.submit")
+
+    changes("wrong", "a new one, längere")
+    browser.shows("Current password is incorrect", "#messagestack")
+    changes("secret", "a new one, längere")
+    user.saved()
+    browser.picture("password")
+    # The session goes on with it, and so does the next.
+    user.makes_folder("Later")
+    user.logs_in(fred, "a new one, längere")
+
+
+def test_what_the_forms_write_is_understood(site, tmp_path):
+    r = subprocess.run(
+        ["php", TOP / "tests/roundcube/every_form.php",
+         ROOT / "roundcube/plugins/managesieve", tmp_path],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert (r.returncode, r.stdout) == (0, b"")
+    scripts = sorted(tmp_path.glob("*.sieve"))
+    assert len(scripts) > 70
+    Vboxadm(site)("sieve", "check", *map(str, scripts))
