@@ -12,10 +12,14 @@ const char args_usage[] =
 "       vbox-deliver -t -Y -a DOMAIN -a USER[@hub]         as procmail\n"
 "       vbox-deliver -d USER@DOMAIN [-f SENDER] [-a ORIG]  as dovecot-lda\n"
 "                    [-r FINAL] [-m FOLDER] [-e]\n"
+"       vbox-deliver --system-user [...] [--] USER         to an account of this\n"
+"                                                          machine, as mail.local\n"
 "       vbox-deliver -l [-c CONF]                          LMTP on stdin\n"
 "The message is read from standard input. See vbox-deliver(8).\n";
 
-enum form { FORM_OWN, FORM_PROCMAIL, FORM_DOVECOT };
+#define SYSTEM_USER "--system-user"
+
+enum form { FORM_OWN, FORM_PROCMAIL, FORM_DOVECOT, FORM_SYSTEM };
 
 /*
  * Which program's command line is this? -d is dovecot-lda's, -t and -Y are
@@ -27,6 +31,8 @@ form_of(int argc, char **argv)
 {
 	static const char with_argument[] = "acfmopr";
 
+	if (argc > 1 && strcmp(argv[1], SYSTEM_USER) == 0)
+		return FORM_SYSTEM;
 	for (int i = 1; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
 		if (strcmp(argv[i], "--") == 0)
 			break;
@@ -214,6 +220,50 @@ dovecot(int argc, char **argv, struct args *a, struct verdict *v)
 	return split(user, a, v);
 }
 
+/* An MTA's local mailer: `vbox-deliver --system-user -f $g -- $u'. */
+static int
+system_user(int argc, char **argv, struct args *a, struct verdict *v)
+{
+	struct str ignored;
+	int c;
+
+	a->system_user = true;
+	while ((c = getopt(argc, argv, "+c:e:f:jm:no:")) != -1)
+		switch (c) {
+		case 'c':
+			a->conf = optarg;
+			break;
+		case 'e':
+			a->detail = str_of(optarg);
+			break;
+		case 'f':
+			a->sender = optarg;
+			break;
+		case 'j':
+			a->json = true;
+			break;
+		case 'm':
+			a->folder = optarg;
+			break;
+		case 'n':
+			a->rehearsal = true;
+			break;
+		case 'o':
+			a->original = str_of(optarg);
+			break;
+		default:
+			return verdict_set(v, V_USAGE,
+			    "unknown or incomplete option -%c", optopt);
+		}
+	if (argc - optind != 1)
+		return verdict_set(v, V_USAGE, "one USER is wanted behind "
+		    SYSTEM_USER ", %d given", argc - optind);
+	/* Some MTAs write our own name behind it. */
+	envelope_split(envelope_strip(str_of(argv[optind])), &a->local,
+	    &ignored);
+	return 0;
+}
+
 int
 args_parse(int argc, char **argv, struct args *a_r, struct verdict *v)
 {
@@ -231,6 +281,9 @@ args_parse(int argc, char **argv, struct args *a_r, struct verdict *v)
 		break;
 	case FORM_DOVECOT:
 		r = dovecot(argc, argv, &a, v);
+		break;
+	case FORM_SYSTEM:
+		r = system_user(argc - 1, argv + 1, &a, v);
 		break;
 	}
 	if (r == 0)

@@ -26,6 +26,8 @@ struct args {
 	struct str original;	/* -o, or dovecot-lda's -a */
 	bool rehearsal;		/* -n */
 	bool json;		/* -j */
+	bool system_user;	/* --system-user: local is an account of this
+				 * machine, domain is empty */
 };
 
 /* 0, or -1 with V_USAGE. Everything is borrowed from argv. */

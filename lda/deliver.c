@@ -22,6 +22,7 @@
 #include "lda/resolve.h"
 #include "lda/signals.h"
 #include "lda/spool.h"
+#include "lda/system_user.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/directory/directory.h"
@@ -41,6 +42,7 @@ struct run {
 	struct directory *directory;
 	struct resolver resolver;
 	struct arena arena;
+	struct system_user system_user;	/* --system-user */
 	struct resolution resolution;
 	struct spool spool;
 	struct parcel parcel;
@@ -86,6 +88,35 @@ set_hostname(struct run *run, struct verdict *v)
 	return 0;
 }
 
+/* Whom we become. */
+static int
+choose_identity(struct run *run, struct identity *id_r, struct verdict *v)
+{
+	const struct settings *s = &run->config.global;
+
+	if (!run->args.system_user)
+		return identity_find(s->user, s->group, (uid_t)s->min_uid, id_r,
+		    v);
+	if (system_user_find(s, run->args.local, &run->arena,
+	    &run->system_user, v) < 0)
+		return -1;
+	if (run->args.detail.n > 0)
+		run->system_user.detail = run->args.detail;
+	*id_r = run->system_user.id;
+	return 0;
+}
+
+/* A log file is the mail user's; others speak to syslog. */
+static void
+open_log(struct run *run)
+{
+	struct settings *s = &run->config.global;
+
+	if (run->args.system_user && strncmp(s->log_target, "file:", 5) == 0)
+		s->log_target = "syslog";
+	log_open("vbox-deliver", s);
+}
+
 /* The configuration, then never root again. */
 static int
 settle(struct run *run, struct verdict *v)
@@ -96,8 +127,12 @@ settle(struct run *run, struct verdict *v)
 	if (config_load(run->args.conf, &run->config, &run->complaint, v) < 0)
 		return -1;
 	run->config_loaded = true;
-	log_open("vbox-deliver", s);
-	if (identity_find(s->user, s->group, (uid_t)s->min_uid, &id, v) < 0 ||
+	open_log(run);
+	if (set_hostname(run, v) < 0)
+		return -1;
+	if (run->args.system_user)
+		run->args.domain = str_of(run->hostname);
+	if (choose_identity(run, &id, v) < 0 ||
 	    privileges_drop(&id, privileges_bound_for(s->submit), v) < 0) {
 		/* What an MTA reads may come to the sender; a person may know.
 		 * A rehearsal tells it anyway. */
@@ -107,7 +142,8 @@ settle(struct run *run, struct verdict *v)
 		return -1;
 	}
 	privileges_harden();
-	return set_hostname(run, v);
+	return run->args.system_user ? system_user_settle(&run->config,
+	    &run->system_user, v) : 0;
 }
 
 /* --- who ---------------------------------------------------------------------- */
@@ -124,6 +160,9 @@ resolve(struct run *run, struct verdict *v)
 		.format = s->format == SET_FORMAT_MAILDIR ? "maildir" : "mbox",
 	};
 
+	if (run->args.system_user)
+		return system_user_resolve(&run->system_user, run->hostname,
+		    &run->arena, &run->resolution, v);
 	if (directory_open(s->directory.v, s->directory.n, &set,
 	    &run->directory, v) < 0)
 		return -1;
@@ -151,6 +190,21 @@ drain_input(void)
 	do {
 		got = read(STDIN_FILENO, piece, sizeof(piece));
 	} while (got > 0 || (got < 0 && errno == EINTR));
+}
+
+/* A local mailer is given this as the null sender, with our name behind it when
+ * the MTA adds that to all names. Nobody else is called so. */
+static bool
+is_daemon(const struct run *run)
+{
+	struct str local, domain;
+
+	if (!run->args.system_user || run->args.sender == NULL)
+		return false;
+	envelope_split(envelope_strip(str_of(run->args.sender)), &local,
+	    &domain);
+	return str_caseeq(local, STR("MAILER-DAEMON")) &&
+	    str_caseeq(domain, str_of(run->hostname));
 }
 
 /* --- all of it ---------------------------------------------------------------------- */
@@ -189,6 +243,9 @@ one_message(struct run *run, struct verdict *v)
 	struct spool_how how = { .dir = s->spool_dir, .memory = s->spool_memory,
 	    .limit = s->message_size_limit };
 	struct agent agent = agent_of(run);
+
+	if (is_daemon(run))
+		run->input.given_sender = "";
 	/* A refusal before the message is read should name the sender. */
 	if (input_sender(&run->input, v) < 0)
 		return -1;

@@ -7,6 +7,7 @@
 
 /* Longest path of a mailbox. */
 #define PLACE_MAX 4096
+#define SHARED_SPOOL_MODE 0660
 
 /* The home that the directory gave is the administrator's word and no
  * template: its percent signs are doubled to pass through. */
@@ -145,6 +146,11 @@ place_mailbox(const struct settings *s, const struct target *t,
 		copy = arena_copy(a, buf_str(&name));
 		spec.folder = copy.p;
 	} else if (inbox) {
+		/* Debian policy 11.6: USER:mail 0660 in root:mail 2775. */
+		if (s->shared_spool) {
+			spec.trust = MAILBOX_TRUST_GROUP;
+			spec.file_mode = SHARED_SPOOL_MODE;
+		}
 		if (place_path("mbox_path", s->mbox_path, s, &t->account, a,
 		    &spec.root, &spec.path, v) < 0)
 			goto out;

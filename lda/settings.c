@@ -342,6 +342,18 @@ const struct setting settings_table[] = {
 	ROW(state_dir, PATH, GLOBAL, "/var/lib/vbox", 1, PATH_LONGEST, NULL,
 	    NULL,
 	    "Where the state of accounts is kept."),
+
+	/* users of this machine */
+	ROW(system_mailbox, TEMPLATE, GLOBAL, "/var/mail/%n", 1, PATH_LONGEST,
+	    NULL, NULL,
+	    "The mailbox of a user of this machine (vbox-deliver --system-user)."),
+	ROW(system_format, ENUM, GLOBAL, "mbox", 0, 0, "mbox|maildir", NULL,
+	    "How mail of a user of this machine is kept."),
+	ROW(system_root, STRING, GLOBAL, "", 0, NAME_MAX_BYTES, NULL,
+	    settings_check_account,
+	    "The user of this machine who gets mail for root; empty: it waits for an alias."),
+	ROW(system_min_uid, INTEGER, GLOBAL, "1", 1, UID_LAST, NULL, NULL,
+	    "Mail for a user of this machine with a smaller number goes where root's goes."),
 };
 
 const size_t settings_count =

@@ -202,6 +202,14 @@ struct settings {
 	const char *metrics_textfile;
 	uint64_t metrics_interval;
 	const char *state_dir;
+
+	/* users of this machine (vbox-deliver --system-user) */
+	const char *system_mailbox;
+	enum setting_format system_format;
+	const char *system_root;	/* "": nobody */
+	uint64_t system_min_uid;
+	bool shared_spool;	/* not of the file: the INBOX lies in a directory
+				 * that is its group's (system_user.h) */
 };
 
 enum setting_type {

@@ -49,7 +49,7 @@ _vbox_deliver()
 		esac
 	done
 	if [[ $cur == -* && -z $ended ]]; then
-		_vbox_reply "-a -c -d -e -f -h -j -l -m -n -o -r -t -V -Y --"
+		_vbox_reply "-a -c -d -e -f -h -j -l -m -n -o -r -t -V -Y --system-user --"
 	elif [ $operands -eq 0 ]; then
 		_vbox_reply "$(_vbox_names domain)"
 	fi
