@@ -255,7 +255,7 @@ system_user_settle(struct config *c, const struct system_user *u,
 	s->shared_spool = u->shared;
 	s->state_dir = path.p;
 	s->quota_bytes = s->quota_messages = s->domain_quota_bytes = 0;
-	s->content_rules.n = 0;
+	s->content_rules.n = s->scanners.n = 0;
 	s->srs_domain = "";
 	if (s->sieve_engine != SET_ENGINE_NONE)
 		make_state(s, u);

@@ -45,7 +45,7 @@ int system_user_find(const struct settings *s, struct str asked,
     struct arena *a, struct system_user *u_r, struct verdict *v);
 /*
  * Makes the global settings those of this user and forgets all sections:
- * system_mailbox, no quota, no content rules, no SRS (its key is not for
+ * system_mailbox, no quota, no content rules or scanners, no SRS (its key is not for
  * them), state in the home. Called as the user. 0 or -1.
  */
 int system_user_settle(struct config *c, const struct system_user *u,
