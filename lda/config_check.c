@@ -9,6 +9,7 @@
 
 #include "lda/privileges.h"
 #include "lda/scan.h"
+#include "lda/script_check.h"
 #include "lda/scripts.h"
 #include "lda/template.h"
 #include "store/base/arena.h"
@@ -137,13 +138,37 @@ look_root(struct check *k, const struct settings *s, const char *name,
 	buf_release(&path);
 }
 
+/* What script_check() finds is a problem of this setting. */
+struct complaint {
+	struct check *check;
+	const char *name;
+};
+
 static void
-look_scripts(struct check *k, const char *name, const struct setting_list *list)
+complain(void *arg, const char *text)
+{
+	struct complaint *c = arg;
+
+	problem(c->check, c->name, "", text);
+}
+
+static void
+look_script(struct check *k, const struct settings *s, const char *name,
+    const char *path, enum kind kind)
+{
+	look(k, name, path, kind, R_OK);
+	if (path[0])
+		script_check(s, path, complain, &(struct complaint){ k, name });
+}
+
+static void
+look_scripts(struct check *k, const struct settings *s, const char *name,
+    const struct setting_list *list)
 {
 	/* What has a name in it differs from user to user. */
 	for (size_t i = 0; i < list->n; i++)
 		if (!strchr(list->v[i], '%'))
-			look(k, name, list->v[i], EITHER, R_OK);
+			look_script(k, s, name, list->v[i], EITHER);
 }
 
 /* A clamd may start later than we do: only what must be there is looked for. */
@@ -182,7 +207,7 @@ check_part(struct check *k, const struct settings *s, enum part part)
 #define WANTED(field_) (part == GLOBAL_PART || \
 	LINE(k, field_) != (k->config->lines ? \
 	k->config->lines[settings_find(#field_) - settings_table] : 0))
-	bool mbox = s->format == SET_FORMAT_MBOX;
+	bool mbox = s->format == SET_FORMAT_MBOX, again;
 
 	if (mbox && (WANTED(mbox_path) || WANTED(format)))
 		look_root(k, s, "mbox_path", s->mbox_path);
@@ -196,18 +221,20 @@ check_part(struct check *k, const struct settings *s, enum part part)
 		look(k, "quota_template", s->quota_template, A_FILE, R_OK);
 	if (s->sieve_engine == SET_ENGINE_NONE)
 		return;
+	/* The global scripts again, when another engine is to run them. */
+	again = WANTED(sieve_engine) || WANTED(sieve_extensions);
 	if (WANTED(sieve_engine))
 		look_engine(k, scripts_engine(s));
 	if (WANTED(sieve_global))
 		look(k, "sieve_global", s->sieve_global, A_DIRECTORY, X_OK);
-	if (WANTED(sieve_default))
-		look(k, "sieve_default", s->sieve_default, A_FILE, R_OK);
-	if (WANTED(sieve_before))
-		look_scripts(k, "sieve_before", &s->sieve_before);
-	if (WANTED(sieve_domain))
-		look_scripts(k, "sieve_domain", &s->sieve_domain);
-	if (WANTED(sieve_after))
-		look_scripts(k, "sieve_after", &s->sieve_after);
+	if (again || WANTED(sieve_default))
+		look_script(k, s, "sieve_default", s->sieve_default, A_FILE);
+	if (again || WANTED(sieve_before))
+		look_scripts(k, s, "sieve_before", &s->sieve_before);
+	if (again || WANTED(sieve_domain))
+		look_scripts(k, s, "sieve_domain", &s->sieve_domain);
+	if (again || WANTED(sieve_after))
+		look_scripts(k, s, "sieve_after", &s->sieve_after);
 #undef WANTED
 }
 

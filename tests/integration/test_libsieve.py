@@ -174,6 +174,28 @@ def test_what_it_cannot_do_is_said_by_the_check(libsieve, text, said):
     assert len(letters(libsieve, LETTER)) == 1
 
 
+def test_the_sites_scripts_are_checked(site):
+    """Sound for our engine, not for the one of d2.test."""
+    before = site.dir / "before"
+    before.mkdir()
+    (before / "a.sieve").write_text('require "variables";\nset "a" "b";\n')
+    (before / "b.sieve").write_text("keep;\n")
+    site.configure(sieve_before=[str(before)], submit="/bin/true")
+
+    def check():
+        return subprocess.run([site.bin / "vbox-lmtpd", "-t", "-c", site.conf],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=site.environment(), check=False).stdout
+    assert check() == b""
+    site.domains["d2.test"]["sieve_engine"] = "libsieve"
+    site.configure()
+    assert (f'sieve_before: {before}/a.sieve:1:9: extension "variables" is not '
+            'known to sieve_engine "libsieve"').encode() in check()
+    (before / "b.sieve").write_text("keeep;\n")
+    said = check()
+    assert b"b.sieve:1:1: unknown command 'keeep'" in said, said
+
+
 def test_per_domain(site):
     site.domains["d2.test"]["sieve_engine"] = "libsieve"
     site.configure()

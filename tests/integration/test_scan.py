@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from harness import until
+from harness.accounts import Vboxadm
 from harness.clamd import EICAR, NAME, Clamd, Impostor
 from harness.lmtp import Lmtpd
 
@@ -359,6 +360,37 @@ def test_a_hung_command_keeps_no_letter(site, command):
     pids = [int(p) for p in (site.dir / "out/pids").read_text().split()]
     assert len(pids) == 25
     until(lambda: not any(os.path.exists(f"/proc/{p}") for p in pids), 30)
+
+
+def test_an_alias_of_two(site, clamd):
+    """Where both refuse the letter is refused; where one may have it, the other
+    gets it aside: a refusal would come to them again and again."""
+    admin = Vboxadm(site)
+    site.configure(directory=[f"file:{site.dir}/users"], submit="/bin/false")
+    (site.dir / "users").touch()
+    admin.run("domain", "add", "d1.test")
+    admin.run("domain", "add", "d2.test")
+    admin.run("user", "add", "fred@d1.test", "--no-password", code=None)
+    admin.run("user", "add", "fred@d2.test", "--no-password", code=None)
+    admin.run("alias", "add", "both@d1.test", "fred@d1.test", "fred@d2.test")
+
+    def send(data):
+        return site.deliver("-f", "a@b.test", "--", "d1.test", "both", data=data)
+    assert send(BAD).returncode == 77
+    assert site.messages("d1.test", "fred") == site.messages("d2.test", "fred") == []
+    site.domains["d2.test"]["scan_found"] = "tag"
+    site.configure()
+    assert send(BAD).returncode == 0
+    assert b"X-Vbox-Scan: found" in folder(site, "Quarantine")
+    (stored,) = site.messages("d2.test", "fred")
+    assert b"X-Vbox-Scan: found" in stored
+    # What leaves this host is looked at, too.
+    admin.run("alias", "add", "out@d1.test", "x@elsewhere.test")
+    r = site.deliver("-f", "a@b.test", "--", "d1.test", "out", data=BAD)
+    assert r.returncode == 77 and NAME in r.stdout
+    site.configure(submit="/bin/true")
+    r = site.deliver("-f", "a@b.test", "--", "d1.test", "out", data=CLEAN)
+    assert r.returncode == 0
 
 
 def test_rehearsal_and_explain(site, clamd):
