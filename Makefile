@@ -294,6 +294,8 @@ bench-content: test-deps
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_content.py \
 	    $(B)/bench/content
 
+# Deliveries by LMTP, beside the peers': minutes, wants a quiet machine. A part of
+# it: BENCH="--rounds 1 --only mbox:4:1:10000".
 bench-lmtp: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_BUILD=$(B) /usr/bin/python3 tests/bench/bench_lmtp.py $(BENCH)

@@ -13,14 +13,12 @@ root.
 """
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 
-import bench_lmtp
-from bench_lmtp import BOXES, HERE, UID, Dovecot, Vbox, load
+import lmtp_servers
+from lmtp_servers import BOXES, UID, Case, Dovecot, Vbox, load
 
 RULES = {"t": 10, "s": 40}	# prefix of the users -> rules
 KINDS = {"u": "no script", "t": "10 rules", "s": "40 rules"}
@@ -72,11 +70,10 @@ class Users:
 
     def __init__(self, server, prefix):
         self.server, self.prefix = server, prefix
-        self.name, self.group = server.name, server.group
-        self.process, self.cpu = server.process, server.cpu
+        self.name, self.group, self.said = server.name, server.group, {}
 
-    def target(self, form):
-        return self.server.to(form, self.prefix)
+    def target(self, case):
+        return self.server.to(case.format, self.prefix)
 
 
 def report(results, servers):
@@ -109,19 +106,14 @@ def main():
     p.add_argument("--slice", type=float, default=0.12)
     p.add_argument("--dir", default="/var/tmp")
     a = p.parse_args()
-    if not bench_lmtp.mounts.able():
+    if not lmtp_servers.mounts.able():
         sys.exit("needs root and a mount namespace")
-    base = tempfile.mkdtemp(prefix="vbox-bench-", dir=a.dir)
-    os.chmod(base, 0o755)
-    os.makedirs("/dev/shm/vbox-bench", exist_ok=True)
-    os.chown("/dev/shm/vbox-bench", UID, UID)
-    subprocess.run(["gcc", "-O2", "-pthread", "-o", os.path.join(base, "lmtpload"),
-                    os.path.join(HERE, "lmtpload.c")], check=True)
+    base = lmtp_servers.new_base(a.dir)
     subprocess.run([a.bench_sieve, "-w", base], check=True)
     with open(os.path.join(base, "bench.sieve"), encoding="ascii") as f:
         script = f.read()
     servers = [Ours(base)]
-    if os.path.exists("/usr/sbin/dovecot"):
+    if Theirs.there():
         servers.append(Theirs(base))
     results = {}
     try:
@@ -131,22 +123,17 @@ def main():
         users = [Users(s, prefix) for s in servers for prefix in KINDS]
         for form in ("maildir", "mbox"):
             for u in users:	# every mailbox exists, every script is compiled
-                load(base, u, form, 4, 1, 2000, 0.2)
+                load(base, u, Case(form, 4, 1, 2000), 0.2)
             for i in range(a.rounds):
                 for k in (1, 4):	# who comes first, takes turns too
                     for u in users if i % 2 else reversed(users):
                         results.setdefault((form, k, u.name, u.prefix), []).append(
-                            load(base, u, form, k, 1, 10000, a.slice))
+                            load(base, u, Case(form, k, 1, 10000), a.slice))
     finally:
         for s in servers:
             s.stop()
-            if os.path.isdir(s.group):
-                try:
-                    os.rmdir(s.group)
-                except OSError:
-                    pass	# somebody is still in it
-        shutil.rmtree(base, ignore_errors=True)
-        shutil.rmtree("/dev/shm/vbox-bench", ignore_errors=True)
+            s.release()
+        lmtp_servers.remove_base(base)
     print(report(results, servers))
     print("load average", os.getloadavg())
 

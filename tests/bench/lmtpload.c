@@ -4,22 +4,31 @@
  * An LMTP client that loads a server: K connections, each with a thread that
  * sends one message after another. TARGET is unix:PATH, inet:HOST:PORT or
  * exec:PROGRAM (LMTP on stdin and stdout, one process for each connection; the
- * rest of the command line are its arguments). "@" of ADDRESS's local part
- * "%d" becomes a number: connection * R + recipient, modulo -u.
+ * rest of the command line are its arguments), or postfix:SOCKET, one of
+ * Postfix's delivery agents, to which we are the queue manager (qmgrload.c).
+ * "%d" in ADDRESS becomes a number: connection * R + recipient, modulo -u.
  *
  *	-k K	connections (1)		-r R	recipients of a message (1)
  *	-s N	bytes of a message (10000)	-t S	seconds (2)
  *	-n N	messages in all, instead of seconds
  *	-u N	mailboxes, 0: one for each connection and recipient
- *	-b	by BDAT
+ *	-b	by BDAT		-w S	seconds before, which do not count (0)
+ *	-g DIR	the server's control group, for its CPU time; the processes of
+ *		exec: are put there
+ *	-p	print the message and do nothing else (no TARGET)
  *
- * Prints: recipients delivered per second, messages, refused recipients, and
- * the 50th, 95th, 99th percentile and maximum of what one message took from
- * MAIL to its last reply, in microseconds.
+ * The time counts when every connection has been greeted and -w is over: an
+ * MTA keeps its connections. Prints: recipients delivered per second, those
+ * delivered in all, messages, refused recipients, the CPU's milliseconds for a
+ * delivery, and the 50th, 95th, 99th percentile and maximum of what one message
+ * took from MAIL (for Postfix: from connecting) to its last reply, in
+ * microseconds.
  */
 #define _GNU_SOURCE
 #include <err.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -33,25 +42,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load.h"
+
 #define CONNECTIONS_MAX 1024
 #define SAMPLES_MAX (1 << 20)
 
 extern char **environ;
 
-static struct {
-	unsigned connections, recipients, users;
-	size_t size;
-	double seconds;
-	long messages;
-	bool bdat;
-	const char *target, *address;
-	char **argv;
-	char *body;		/* with its final dot */
-	size_t body_n;
-} set = { .connections = 1, .recipients = 1, .size = 10000, .seconds = 2 };
+struct load_set load_set = { .connections = 1, .recipients = 1, .size = 10000,
+    .seconds = 2 };
 
+enum phase { WARMING, COUNTING, OVER };
+
+static atomic_int phase;
 static atomic_long budget;
-static atomic_bool over;
+static pthread_barrier_t connected;
 
 struct line_reader {
 	int fd;
@@ -59,16 +64,8 @@ struct line_reader {
 	size_t at, n;
 };
 
-struct load {
-	pthread_t thread;
-	unsigned number;
-	long ok, refused, messages;
-	unsigned *took;
-	size_t took_n;
-};
-
-static double
-now(void)
+double
+load_now(void)
 {
 	struct timespec ts;
 
@@ -76,8 +73,47 @@ now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static int
-connect_unix(const char *path)
+void
+load_ready(void)
+{
+	pthread_barrier_wait(&connected);
+}
+
+bool
+load_more(void)
+{
+	if (load_set.messages)
+		return atomic_fetch_sub(&budget, 1) > 0;
+	return atomic_load(&phase) != OVER;
+}
+
+void
+load_done(struct load *l, double began, unsigned ok, unsigned refused)
+{
+	l->all += ok;
+	l->refused += refused;
+	if (atomic_load(&phase) != COUNTING)
+		return;
+	l->ok += ok;
+	l->messages++;
+	if (l->took_n < SAMPLES_MAX)
+		l->took[l->took_n++] = (unsigned)((load_now() - began) * 1e6);
+}
+
+void
+load_address(const struct load *l, unsigned nth, char *out, size_t size)
+{
+	unsigned who = l->number * load_set.recipients + nth;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(out, size, load_set.address,
+	    load_set.users ? who % load_set.users : who);
+#pragma GCC diagnostic pop
+}
+
+int
+load_connect_unix(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -94,7 +130,7 @@ connect_inet(const char *where)
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai;
 	char host[256];
 	const char *colon = strrchr(where, ':');
-	int fd;
+	int fd, yes = 1;
 
 	snprintf(host, sizeof(host), "%.*s", (int)(colon - where), where);
 	if (getaddrinfo(host, colon + 1, &hints, &ai) != 0)
@@ -102,8 +138,54 @@ connect_inet(const char *where)
 	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, ai->ai_addr, ai->ai_addrlen) < 0)
 		err(1, "%s", where);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	freeaddrinfo(ai);
 	return fd;
+}
+
+static char *
+group_file(const char *name, char *out, size_t size)
+{
+	snprintf(out, size, "%s/%s", load_set.group, name);
+	return out;
+}
+
+static void
+join_group(pid_t pid)
+{
+	char path[512];
+	FILE *f = fopen(group_file("cgroup.procs", path, sizeof(path)), "w");
+
+	if (!f || fprintf(f, "%d", (int)pid) < 0 || fclose(f) != 0)
+		err(1, "%s", path);
+}
+
+/* Seconds of the processor that the server has used, 0 if nobody asked. */
+static double
+cpu(void)
+{
+	char path[512];
+	long long used;
+	double unit = 1e9;
+	FILE *f;
+	int got;
+
+	if (!load_set.group)
+		return 0;
+	f = fopen(group_file("cpuacct.usage", path, sizeof(path)), "r");
+	if (f) {
+		got = fscanf(f, "%lld", &used);
+	} else {
+		f = fopen(group_file("cpu.stat", path, sizeof(path)), "r");
+		if (!f)
+			err(1, "%s", path);
+		got = fscanf(f, "usage_usec %lld", &used);
+		unit = 1e6;
+	}
+	if (got != 1)
+		errx(1, "%s: no number", path);
+	fclose(f);
+	return (double)used / unit;
 }
 
 static int
@@ -118,27 +200,29 @@ connect_exec(const char *program)
 	posix_spawn_file_actions_init(&fa);
 	posix_spawn_file_actions_adddup2(&fa, pair[1], 0);
 	posix_spawn_file_actions_adddup2(&fa, pair[1], 1);
-	if (posix_spawn(&pid, program, &fa, NULL, set.argv, environ) != 0)
+	if (posix_spawn(&pid, program, &fa, NULL, load_set.argv, environ) != 0)
 		errx(1, "%s", program);
 	posix_spawn_file_actions_destroy(&fa);
 	close(pair[1]);
+	if (load_set.group)
+		join_group(pid);
 	return pair[0];
 }
 
 static int
 dial(void)
 {
-	if (strncmp(set.target, "unix:", 5) == 0)
-		return connect_unix(set.target + 5);
-	if (strncmp(set.target, "inet:", 5) == 0)
-		return connect_inet(set.target + 5);
-	if (strncmp(set.target, "exec:", 5) == 0)
-		return connect_exec(set.target + 5);
-	errx(64, "%s: unix:, inet: or exec:", set.target);
+	if (strncmp(load_set.target, "unix:", 5) == 0)
+		return load_connect_unix(load_set.target + 5);
+	if (strncmp(load_set.target, "inet:", 5) == 0)
+		return connect_inet(load_set.target + 5);
+	if (strncmp(load_set.target, "exec:", 5) == 0)
+		return connect_exec(load_set.target + 5);
+	errx(64, "%s: unix:, inet:, exec: or postfix:", load_set.target);
 }
 
-static void
-put(int fd, const char *p, size_t n)
+void
+load_put(int fd, const char *p, size_t n)
 {
 	while (n) {
 		ssize_t w = send(fd, p, n, MSG_NOSIGNAL);
@@ -186,45 +270,40 @@ envelope(const struct load *l, char *out, size_t size)
 {
 	size_t n = (size_t)snprintf(out, size, "MAIL FROM:<sender@client.test>\r\n");
 
-	for (unsigned i = 0; i < set.recipients; i++) {
-		unsigned who = l->number * set.recipients + i;
+	for (unsigned i = 0; i < load_set.recipients; i++) {
 		char address[256];
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		snprintf(address, sizeof(address), set.address,
-		    set.users ? who % set.users : who);
-#pragma GCC diagnostic pop
+		load_address(l, i, address, sizeof(address));
 		n += (size_t)snprintf(out + n, size - n, "RCPT TO:<%s>\r\n",
 		    address);
 	}
-	n += set.bdat ? (size_t)snprintf(out + n, size - n, "BDAT %zu LAST\r\n",
-	    set.body_n - 3) : (size_t)snprintf(out + n, size - n, "DATA\r\n");
+	n += load_set.bdat ? (size_t)snprintf(out + n, size - n, "BDAT %zu LAST\r\n",
+	    load_set.body_n - 3) : (size_t)snprintf(out + n, size - n, "DATA\r\n");
 	return n;
 }
 
 static void
 one(struct load *l, struct line_reader *r, const char *env, size_t env_n)
 {
-	unsigned accepted = 0;
-	double began = now();
+	unsigned accepted = 0, ok = 0, refused = 0;
+	double began = load_now();
 
-	put(r->fd, env, env_n);
-	if (set.bdat)
-		put(r->fd, set.body, set.body_n - 3);
+	load_put(r->fd, env, env_n);
+	if (load_set.bdat)
+		load_put(r->fd, load_set.body, load_set.body_n - 3);
 	if (reply(r) != '2')
 		errx(1, "MAIL refused");
-	for (unsigned i = 0; i < set.recipients; i++) {
+	for (unsigned i = 0; i < load_set.recipients; i++) {
 		if (reply(r) == '2')
 			accepted++;
 		else
-			l->refused++;
+			refused++;
 	}
-	if (!set.bdat) {
+	if (!load_set.bdat) {
 		char c = reply(r);
 
 		if (c == '3')
-			put(r->fd, set.body, set.body_n);
+			load_put(r->fd, load_set.body, load_set.body_n);
 		else if (accepted)
 			errx(1, "DATA refused");
 	}
@@ -234,13 +313,11 @@ one(struct load *l, struct line_reader *r, const char *env, size_t env_n)
 		if (c == 0)
 			errx(1, "closed within a message");
 		if (c == '2')
-			l->ok++;
+			ok++;
 		else
-			l->refused++;
+			refused++;
 	}
-	l->messages++;
-	if (l->took_n < SAMPLES_MAX)
-		l->took[l->took_n++] = (unsigned)((now() - began) * 1e6);
+	load_done(l, began, ok, refused);
 }
 
 static void *
@@ -248,21 +325,19 @@ run(void *arg)
 {
 	struct load *l = arg;
 	struct line_reader r = { .fd = dial() };
-	size_t size = 200 + (size_t)set.recipients * 300, n;
+	size_t size = 200 + (size_t)load_set.recipients * 300, n;
 	char *env = malloc(size);
 
 	if (!env || reply(&r) != '2')
 		errx(1, "no greeting");
-	put(r.fd, "LHLO client.test\r\n", 18);
+	load_put(r.fd, "LHLO client.test\r\n", 18);
 	if (reply(&r) != '2')
 		errx(1, "LHLO refused");
 	n = envelope(l, env, size);
-	while (!atomic_load(&over)) {
-		if (set.messages && atomic_fetch_sub(&budget, 1) <= 0)
-			break;
+	load_ready();
+	while (load_more())
 		one(l, &r, env, n);
-	}
-	put(r.fd, "QUIT\r\n", 6);
+	load_put(r.fd, "QUIT\r\n", 6);
 	(void)reply(&r);
 	close(r.fd);
 	free(env);
@@ -275,24 +350,29 @@ make_body(void)
 	static const char head[] = "From: Sender <sender@client.test>\r\n"
 	    "To: list:;\r\nSubject: load\r\nDate: Mon, 2 Apr 2007 10:00:00 +0000\r\n"
 	    "Message-ID: <load@client.test>\r\n\r\n";
-	size_t want = set.size > sizeof(head) ? set.size : sizeof(head);
-	char *p = malloc(want + 128);
+	char tail[64];
+	size_t tail_n = (size_t)snprintf(tail, sizeof(tail),
+	    "end of the %zu\r\n", load_set.size);
+	size_t want = load_set.size > sizeof(head) + tail_n + 2 ?
+	    load_set.size - tail_n : sizeof(head) + 2;
+	char *p = malloc(want + 256);
 
 	if (!p)
 		err(1, "malloc");
 	memcpy(p, head, sizeof(head) - 1);
-	for (set.body_n = sizeof(head) - 1; set.body_n + 2 < want; ) {
-		size_t n = want - 2 - set.body_n;
+	for (load_set.body_n = sizeof(head) - 1; load_set.body_n + 2 < want; ) {
+		size_t n = want - 2 - load_set.body_n;
 
 		if (n > 76)
 			n = 76;
-		memset(p + set.body_n, 'a' + (int)(set.body_n % 23), n);
-		memcpy(p + set.body_n + n, "\r\n", 2);
-		set.body_n += n + 2;
+		memset(p + load_set.body_n, 'a' + (int)(load_set.body_n % 23), n);
+		memcpy(p + load_set.body_n + n, "\r\n", 2);
+		load_set.body_n += n + 2;
 	}
-	memcpy(p + set.body_n, ".\r\n", 3);
-	set.body_n += 3;
-	set.body = p;
+	memcpy(p + load_set.body_n, tail, tail_n);
+	memcpy(p + load_set.body_n + tail_n, ".\r\n", 3);
+	load_set.body_n += tail_n + 3;
+	load_set.body = p;
 }
 
 static int
@@ -303,74 +383,128 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void
+pause_for(double seconds)
+{
+	struct timespec ts = { .tv_sec = (time_t)seconds,
+	    .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
+
+	nanosleep(&ts, NULL);
+}
+
+static void
+start(struct load *load)
+{
+	void *(*client)(void *) =
+	    strncmp(load_set.target, "postfix:", 8) == 0 ? qmgr_run : run;
+
+	pthread_barrier_init(&connected, NULL, load_set.connections + 1);
+	for (unsigned i = 0; i < load_set.connections; i++) {
+		load[i].number = i;
+		load[i].took = malloc(SAMPLES_MAX * sizeof(unsigned));
+		if (!load[i].took || pthread_create(&load[i].thread, NULL,
+		    client, &load[i]) != 0)
+			errx(1, "thread");
+	}
+}
+
+static void
+join(struct load *load)
+{
+	for (unsigned i = 0; i < load_set.connections; i++)
+		pthread_join(load[i].thread, NULL);
+}
+
+static void
+print(const struct load *load, double seconds, double cpu_seconds)
+{
+	struct load sum = { 0 };
+	unsigned *took;
+	size_t n = 0;
+
+	for (unsigned i = 0; i < load_set.connections; i++) {
+		sum.all += load[i].all;
+		sum.ok += load[i].ok;
+		sum.refused += load[i].refused;
+		sum.messages += load[i].messages;
+		sum.took_n += load[i].took_n;
+	}
+	took = malloc((sum.took_n + 1) * sizeof(unsigned));
+	if (!took)
+		err(1, "malloc");
+	for (unsigned i = 0; i < load_set.connections; i++) {
+		memcpy(took + n, load[i].took, load[i].took_n * sizeof(unsigned));
+		n += load[i].took_n;
+	}
+	took[n] = 0;
+	qsort(took, n, sizeof(unsigned), compare);
+	printf("rate=%.1f all=%ld messages=%ld refused=%ld seconds=%.3f "
+	    "cpu=%.4f p50=%u p95=%u p99=%u max=%u\n", (double)sum.ok / seconds,
+	    sum.all, sum.messages, sum.refused, seconds,
+	    sum.ok ? 1000 * cpu_seconds / (double)sum.ok : 0, took[n / 2],
+	    took[n * 95 / 100], took[n * 99 / 100], took[n ? n - 1 : 0]);
+	free(took);
+}
+
+static void
+usage(void)
+{
+	errx(64, "lmtpload [-k K] [-r R] [-s N] [-t S | -n N] [-w S] [-u N] [-b] "
+	    "[-g DIR] TARGET ADDRESS [ARG...]\n"
+	    "       lmtpload -p [-s N]");
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct load load[CONNECTIONS_MAX];
-	long ok = 0, refused = 0, messages = 0;
-	unsigned *all;
-	size_t n = 0;
-	double began, took;
+	bool show = false;
+	double began, took, used;
 	int c;
 
-	while ((c = getopt(argc, argv, "+k:r:s:t:n:u:b")) != -1) {
+	while ((c = getopt(argc, argv, "+k:r:s:t:n:w:u:bg:p")) != -1) {
 		switch (c) {
-		case 'k': set.connections = (unsigned)atoi(optarg); break;
-		case 'r': set.recipients = (unsigned)atoi(optarg); break;
-		case 's': set.size = (size_t)atol(optarg); break;
-		case 't': set.seconds = atof(optarg); break;
-		case 'n': set.messages = atol(optarg); break;
-		case 'u': set.users = (unsigned)atoi(optarg); break;
-		case 'b': set.bdat = true; break;
-		default: return 64;
+		case 'k': load_set.connections = (unsigned)atoi(optarg); break;
+		case 'r': load_set.recipients = (unsigned)atoi(optarg); break;
+		case 's': load_set.size = (size_t)atol(optarg); break;
+		case 't': load_set.seconds = atof(optarg); break;
+		case 'n': load_set.messages = atol(optarg); break;
+		case 'w': load_set.warm = atof(optarg); break;
+		case 'u': load_set.users = (unsigned)atoi(optarg); break;
+		case 'b': load_set.bdat = true; break;
+		case 'g': load_set.group = optarg; break;
+		case 'p': show = true; break;
+		default: usage();
 		}
 	}
-	if (argc - optind < 2 || set.connections < 1 ||
-	    set.connections > CONNECTIONS_MAX)
-		errx(64, "lmtpload [-k K] [-r R] [-s N] [-t S | -n N] [-u N] [-b] "
-		    "TARGET ADDRESS [ARGV0 ARG...]");
-	signal(SIGCHLD, SIG_IGN);
-	set.target = argv[optind];
-	set.address = argv[optind + 1];
-	set.argv = argv + optind + 2;
-	atomic_store(&budget, set.messages);
 	make_body();
-	began = now();
-	for (unsigned i = 0; i < set.connections; i++) {
-		load[i].number = i;
-		load[i].took = malloc(SAMPLES_MAX * sizeof(unsigned));
-		if (!load[i].took || pthread_create(&load[i].thread, NULL, run,
-		    &load[i]) != 0)
-			errx(1, "thread");
-	}
-	if (!set.messages) {
-		struct timespec ts = { .tv_sec = (time_t)set.seconds,
-		    .tv_nsec = (long)((set.seconds -
-		    (double)(time_t)set.seconds) * 1e9) };
-
-		nanosleep(&ts, NULL);
-		atomic_store(&over, true);
-	}
-	for (unsigned i = 0; i < set.connections; i++) {
-		pthread_join(load[i].thread, NULL);
-		ok += load[i].ok;
-		refused += load[i].refused;
-		messages += load[i].messages;
-		n += load[i].took_n;
-	}
-	took = now() - began;
-	all = malloc((n + 1) * sizeof(unsigned));
-	if (!all)
-		err(1, "malloc");
-	n = 0;
-	for (unsigned i = 0; i < set.connections; i++) {
-		memcpy(all + n, load[i].took, load[i].took_n * sizeof(unsigned));
-		n += load[i].took_n;
-	}
-	qsort(all, n, sizeof(unsigned), compare);
-	printf("rate=%.1f ok=%ld messages=%ld refused=%ld seconds=%.3f p50=%u "
-	    "p95=%u p99=%u max=%u\n", (double)ok / took, ok, messages, refused,
-	    took, n ? all[n / 2] : 0, n ? all[n * 95 / 100] : 0,
-	    n ? all[n * 99 / 100] : 0, n ? all[n - 1] : 0);
+	if (show)
+		return fwrite(load_set.body, load_set.body_n - 3, 1, stdout) != 1;
+	if (argc - optind < 2 || load_set.connections < 1 ||
+	    load_set.connections > CONNECTIONS_MAX)
+		usage();
+	signal(SIGCHLD, SIG_IGN);
+	load_set.target = argv[optind];
+	load_set.address = argv[optind + 1];
+	load_set.argv = argv + optind + 2;
+	atomic_store(&budget, load_set.messages);
+	atomic_store(&phase, load_set.messages ? COUNTING : WARMING);
+	start(load);
+	load_ready();
+	if (!load_set.messages)
+		pause_for(load_set.warm);
+	used = cpu();
+	began = load_now();
+	atomic_store(&phase, COUNTING);
+	if (load_set.messages)
+		join(load);
+	else
+		pause_for(load_set.seconds);
+	used = cpu() - used;
+	took = load_now() - began;
+	atomic_store(&phase, OVER);
+	if (!load_set.messages)
+		join(load);
+	print(load, took, used);
 	return 0;
 }

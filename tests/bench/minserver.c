@@ -1,6 +1,8 @@
 /*
  * minserver SOCKET DIRECTORY mbox|maildir [nodotlock]
  *
+ * SOCKET is a path, or inet:PORT on the loopback address.
+ *
  * The least that an LMTP server can do on this disk, to compare with: it
  * receives, locks, appends or links, and syncs as vbox-lmtpd does (mbox: fcntl
  * and dotlock, fdatasync; Maildir: fsync of the file, link, fsync of the
@@ -11,6 +13,8 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -250,10 +254,34 @@ serve(void *arg)
 	return NULL;
 }
 
+static int
+bind_unix(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	return s < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 ? -1 : s;
+}
+
+/* Connections inherit that nothing is held back. */
+static int
+bind_inet(const char *port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)atoi(port)),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+
+	if (s < 0 || setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes,
+	    sizeof(yes)) < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return -1;
+	return s;
+}
+
 int
 main(int argc, char **argv)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int s;
 
 	if (argc < 4)
@@ -262,10 +290,9 @@ main(int argc, char **argv)
 	dotlock = argc < 5;
 	top = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(top, argv[2]);
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s", argv[1]);
-	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    listen(s, 1024) < 0)
+	s = strncmp(argv[1], "inet:", 5) == 0 ? bind_inet(argv[1] + 5) :
+	    bind_unix(argv[1]);
+	if (s < 0 || listen(s, 1024) < 0)
 		err(1, "%s", argv[1]);
 	for (;;) {
 		int fd = accept4(s, NULL, NULL, SOCK_CLOEXEC);
