@@ -7,17 +7,21 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "filters/attachment.h"
 #include "lda/filter.h"
 #include "lda/filter_wire.h"
 #include "store/base/mem.h"
+#include "store/base/num.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define CONFINED 0
@@ -59,6 +63,26 @@ probe(const struct engine_job *job, struct engine_result *r)
 	if (str_starts(what, STR("code")))
 		(void)mmap(NULL, 4096, PROT_READ | PROT_EXEC,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (str_starts(what, STR("call "))) {
+		uint64_t nr = 0;
+
+		(void)num_u64(str_sub(what, 5, what.n), 10000, &nr);
+		(void)syscall((long)nr, -1L, "/", 0L, 0L, 0L, 0L);
+	}
+	/* Nothing but the socket to the master is open. */
+	if (str_starts(what, STR("descriptors"))) {
+		for (int fd = 0; fd < 100; fd++)
+			if (fd != 3 && (write(fd, "x", 1) >= 0 || errno != EBADF))
+				return 0;
+	}
+	if (str_starts(what, STR("types"))) {
+		const struct attachments *l = job->attachments->list(
+		    job->attachments->ctx);
+
+		if (!l || l->n != 1 || !str_eq(l->list[0]->type,
+		    STR("text/plain")))
+			return 0;
+	}
 	if (str_starts(what, STR("memory")))
 		for (volatile char *p; (p = mem_alloc(1 << 20)); )
 			*p = 1;
@@ -111,8 +135,11 @@ include(void *ctx, enum engine_location location, struct str name,
 	return ENGINE_YES;
 }
 
+static const char *database;	/* NULL: libmagic's own */
+
 static void
-run_as(const char *message, enum filter_life life, struct engine_result *r)
+run_with(const char *message, enum filter_life life,
+    struct filter_content *content, struct engine_result *r)
 {
 	static const struct engine_settings settings;
 	static const struct engine_world world = { .mailbox_exists = there,
@@ -127,12 +154,18 @@ run_as(const char *message, enum filter_life life, struct engine_result *r)
 	    .host = STR("h"), .now = 1000, .zone = -120 };
 	struct filter_how how = { .engine = &engine, .sandbox = true,
 	    .timeout_ms = 1000, .cpu_ms = 10000, .memory = 64 << 20,
-	    .life = life };
+	    .life = life, .database = database };
 	struct source src = { .mem = message, .fd = -1, .n = strlen(message) };
 	struct verdict v = VERDICT_INIT;
 
 	engine_result_init(r);
-	assert_int_equal(filter_run(&how, &job, &src, NULL, r, &v), 0);
+	assert_int_equal(filter_run(&how, &job, &src, content, r, &v), 0);
+}
+
+static void
+run_as(const char *message, enum filter_life life, struct engine_result *r)
+{
+	run_with(message, life, NULL, r);
 }
 
 static void
@@ -208,7 +241,35 @@ it_can_touch_nothing(void **state)
 {
 	static const char *const tries[] = { "open", "socket", "fork", "exec",
 	    "kill", "code", "memory" };
+	static const int calls[] = {
+		/* to see, open or change a file */
+		SYS_openat, SYS_openat2, SYS_newfstatat, SYS_statx, SYS_faccessat,
+		SYS_faccessat2, SYS_getdents64, SYS_readlinkat, SYS_getcwd,
+		SYS_chdir, SYS_linkat, SYS_unlinkat, SYS_renameat2, SYS_mkdirat,
+		SYS_mknodat, SYS_fchmodat, SYS_truncate, SYS_name_to_handle_at,
+		SYS_open_by_handle_at, SYS_mount, SYS_open_tree, SYS_fsopen,
+		SYS_inotify_init1, SYS_fanotify_init, SYS_memfd_create,
+		SYS_getxattr, SYS_statfs,
+		/* what is open */
+		SYS_dup, SYS_fcntl, SYS_ioctl, SYS_lseek, SYS_pread64,
+		SYS_sendfile, SYS_splice, SYS_close,
+		/* another process */
+		SYS_clone, SYS_clone3, SYS_execve, SYS_execveat, SYS_kill,
+		SYS_tkill, SYS_tgkill, SYS_pidfd_open, SYS_pidfd_send_signal,
+		SYS_pidfd_getfd, SYS_ptrace, SYS_process_vm_readv, SYS_kcmp,
+		SYS_rt_sigqueueinfo, SYS_getppid, SYS_wait4,
+		/* the network */
+		SYS_socket, SYS_socketpair, SYS_connect, SYS_bind, SYS_accept4,
+		SYS_sendto, SYS_sendmsg, SYS_recvmsg,
+		/* the kernel, and the cage */
+		SYS_prctl, SYS_seccomp, SYS_prlimit64, SYS_unshare, SYS_setns,
+		SYS_bpf, SYS_io_uring_setup, SYS_userfaultfd,
+		SYS_perf_event_open, SYS_keyctl, SYS_mprotect, SYS_uname,
+		SYS_setresuid, SYS_rt_sigaction,
+	};
 	struct engine_result r;
+	struct arena arena;
+	char call[32];
 
 	(void)state;
 	if (!CONFINED)
@@ -222,6 +283,114 @@ it_can_touch_nothing(void **state)
 				assert_keep(&r, "died (signal 31)");
 			engine_result_release(&r);
 		}
+	/* One that has libmagic loaded can do no more. */
+	arena_init(&arena, 1 << 20);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		struct filter_content content = { .rules = STR("tag bomb"),
+		    .arena = &arena };
+
+		(void)snprintf(call, sizeof(call), "call %d", calls[i]);
+		run_with(call, FILTER_ONCE, &content, &r);
+		assert_true(content.judged);
+		if (str_find(r.errors.list[0].text, STR("(signal 31)")) < 0)
+			fail_msg("%s: %.*s", call,
+			    STR_ARG(r.errors.list[0].text));
+		assert_keep(&r, "died (signal 31)");
+		engine_result_release(&r);
+	}
+	for (int life = FILTER_ONCE; life <= FILTER_WARM; life++) {
+		run_as("descriptors", (enum filter_life)life, &r);
+		assert_whole(&r);
+		engine_result_release(&r);
+	}
+	arena_release(&arena);
+	filter_end();
+}
+
+#define LETTER "Content-Disposition: attachment; filename=a.png\n\nsome text\n"
+
+/* What the policy said stands, whatever a script does afterwards. */
+static void
+the_policy_is_asked_first(void **state)
+{
+	static const struct {
+		const char *message, *rules;
+		enum content_act want;
+		const char *error;	/* of the engine, which is run then */
+	} cases[] = {
+		{ "X: y\n" LETTER, "tag mismatch", CONTENT_TAG, "" },
+		{ "X: y\n" LETTER, "reject name *.png", CONTENT_REJECT, NULL },
+		{ "X: y\n" LETTER, "quarantine attached", CONTENT_QUARANTINE,
+		    NULL },
+		{ "X: y\n" LETTER, "reject bomb", CONTENT_ACCEPT, "" },
+		{ "crash: x\n" LETTER, "accept mismatch", CONTENT_ACCEPT,
+		    "died" },
+		{ "crash: x\n" LETTER, "reject mismatch", CONTENT_REJECT, NULL },
+		{ "loop: x\n" LETTER, "accept mismatch", CONTENT_ACCEPT,
+		    "too long" },
+	};
+	struct engine_result r;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena, 1 << 20);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		for (int life = FILTER_ONCE; life <= FILTER_WARM; life++) {
+			struct filter_content c = { .arena = &arena,
+			    .rules = str_of(cases[i].rules) };
+
+			run_with(cases[i].message, (enum filter_life)life, &c, &r);
+			assert_true(c.judged);
+			assert_int_equal(c.count, 1);
+			assert_int_equal(c.facts.act, cases[i].want);
+			if (cases[i].want != CONTENT_ACCEPT) {
+				assert_true(str_eq(c.facts.name, STR("a.png")));
+				assert_true(str_eq(c.facts.type,
+				    STR("text/plain")));
+			}
+			if (!cases[i].error)
+				assert_int_equal(r.n_actions, 0);
+			else if (cases[i].error[0])
+				assert_keep(&r, cases[i].error);
+			else
+				assert_whole(&r);
+			engine_result_release(&r);
+		}
+	arena_release(&arena);
+	filter_end();
+}
+
+/* A filter that was made without types is replaced when they are wanted; one
+ * without a database says so. */
+static void
+types_are_loaded_when_they_are_wanted(void **state)
+{
+	struct engine_result r;
+	struct arena arena;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		for (int life = FILTER_ONCE; life <= FILTER_WARM; life++) {
+			run_as("types: x\n\ntext\n", (enum filter_life)life, &r);
+			assert_whole(&r);
+			engine_result_release(&r);
+		}
+	filter_end();
+	arena_init(&arena, 1 << 20);
+	database = "/nonexistent";
+	for (int life = FILTER_ONCE; life <= FILTER_WARM; life++) {
+		struct filter_content c = { .arena = &arena,
+		    .rules = STR("reject attached") };
+
+		run_with("X: y\n" LETTER, (enum filter_life)life, &c, &r);
+		assert_false(c.judged);
+		assert_true(c.why.n > 0);
+		assert_int_equal(c.facts.act, CONTENT_ACCEPT);
+		assert_whole(&r);
+		engine_result_release(&r);
+	}
+	database = NULL;
+	arena_release(&arena);
 	filter_end();
 }
 
@@ -269,6 +438,8 @@ main(void)
 		cmocka_unit_test(a_plan_comes_back_whole),
 		cmocka_unit_test(a_crash_or_an_overrun_is_a_keep),
 		cmocka_unit_test(it_can_touch_nothing),
+		cmocka_unit_test(the_policy_is_asked_first),
+		cmocka_unit_test(types_are_loaded_when_they_are_wanted),
 		cmocka_unit_test(nonsense_is_no_plan),
 	};
 
