@@ -546,6 +546,41 @@ def test_rights_to_read_suffice(site, postgres):
     adm.run("user", "show", "fred@d1.test", code=75)
 
 
+def test_a_policy_for_attachments_over_postgresql(site, postgres):
+    """A user's rules in the database; in one that was made before there was a
+    place for them, and for a role that may not see them, the configuration's."""
+    from harness.attachments import attach, exe
+    program = attach("a.pdf", "application/pdf", exe())
+    site.configure(directory=[f"pgsql:{postgres.conninfo}"],
+                   content_rules=["reject executable"])
+    adm = Vboxadm(site)
+    adm("domain", "add", "d1.test")
+    adm("user", "add", "fred@d1.test", "--content", "none")
+
+    def passes():
+        return site.deliver("--", "d1.test", "fred", data=program).returncode
+    assert passes() == 0
+    assert "content=none" in adm("user", "show", "fred@d1.test")
+    owner = postgres.conninfo.read_text()
+    postgres.sql(
+        "CREATE ROLE reader LOGIN;"
+        "GRANT SELECT ON vbox_schema, domains, aliases TO reader;"
+        "GRANT SELECT (local, domain, home, format, host, state, reason, "
+        "until, quota_bytes, quota_messages, forward, keep) ON accounts "
+        "TO reader")
+    postgres.conninfo.write_text(owner.replace("user=vbox", "user=reader"))
+    assert passes() == 77
+    postgres.sql("GRANT SELECT (content) ON accounts TO reader")
+    assert passes() == 0
+    postgres.conninfo.write_text(owner)
+    postgres.sql("ALTER TABLE accounts DROP COLUMN content")
+    assert passes() == 77
+    deliver(site, "d1.test", "fred")
+    adm("user", "set", "fred@d1.test", "--content", "tag executable")
+    assert passes() == 0
+    assert site.messages("d1.test", "fred")[-1].count(b"X-Vbox-Content: tag") == 1
+
+
 def test_another_version_of_the_schema_is_left_alone(site, postgres):
     for spec, sql in (
             (f"pgsql:{postgres.conninfo}", postgres.sql),

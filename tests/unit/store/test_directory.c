@@ -240,6 +240,10 @@ static const struct {
 	    "forward=a@b,c@d userdb_mail=mbox:~/mail",
 	    "fred@example.com:pw::::/h/fred:: quota=10 forward=a@b,c@d keep=no",
 	    NULL },
+	{ "fred@example.com content=reject%20extension%20exe%2Ccom;%20default "
+	    "quota=10", "fred@example.com quota=10 "
+	    "content=reject%20extension%20exe%2Ccom;%20default", NULL },
+	{ "@example.com content=none", NULL, "no such setting" },
 	{ "fred@example.com::::::::state=locked until=2026-12-31T18:00:00Z "
 	    "reason=Not%20paid",
 	    NULL, "no such setting" },
