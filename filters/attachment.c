@@ -747,27 +747,77 @@ body_type(const struct attachment *x, struct str bytes)
 	return STR("");
 }
 
+/* Encoded bytes from which on not everything is decoded that is no archive. */
+#define PARTLY_FROM (256u * 1024u)
+/* Encoded, this surely holds what libmagic is shown; and this the end record of
+ * a zip with its comment. */
+#define PARTLY_FRONT (2u * ATTACHMENT_TYPED_BYTES)
+#define PARTLY_TAIL (100u * 1024u)
+
+/*
+ * A large leaf that is no archive, from whichever end: its front is enough to
+ * know its type, and a zip behind something else is told by its tail. False:
+ * all of it has to be decoded.
+ */
+static bool
+decode_partly(struct scan *s, struct attachment *x, struct str body)
+{
+	struct str tail = str_sub(body, body.n - PARTLY_TAIL, PARTLY_TAIL);
+	size_t total, behind;
+	bool one, any;
+
+	total = transfer_base64_count(body, &one);
+	if (!one)
+		return false;
+	behind = transfer_base64_count(tail, &any);
+	/* Where a group of four begins. */
+	tail = transfer_base64_skip(tail, (4 - (total - behind) % 4) % 4);
+	buf_reset(&s->decoded);
+	if (transfer_decode(TRANSFER_BASE64, tail, &s->decoded) < 0 ||
+	    s->decoded.n < ZIP_END + ZIP_COMMENT_MAX ||
+	    find_end(buf_str(&s->decoded)) >= 0)
+		return false;
+	buf_reset(&s->decoded);
+	if (transfer_decode(TRANSFER_BASE64, str_sub(body, 0, PARTLY_FRONT),
+	    &s->decoded) < 0 || s->decoded.n < ATTACHMENT_TYPED_BYTES ||
+	    is_zip(buf_str(&s->decoded)) || is_gzip(buf_str(&s->decoded)))
+		return false;
+	x->size = total / 4 * 3 + total % 4 * 3 / 4;
+	return true;
+}
+
 static void
 scan_leaf(struct scan *s, const struct mime_part *p)
 {
 	struct attachment *x = add(s, p, NULL);
 	struct str bytes = p->body;
+	bool whole = true;
 
 	if (!x)
 		return;
 	if (p->encoding == TRANSFER_BASE64 || p->encoding == TRANSFER_QP) {
-		buf_reset(&s->decoded);
-		if (mime_decode(p, &s->decoded) < 0)
-			x->flags |= ATTACHMENT_CUT;
+		if (p->encoding == TRANSFER_BASE64 && bytes.n >= PARTLY_FROM)
+			whole = !decode_partly(s, x, bytes);
+		if (whole) {
+			buf_reset(&s->decoded);
+			if (mime_decode(p, &s->decoded) < 0)
+				x->flags |= ATTACHMENT_CUT;
+		}
 		bytes = buf_str(&s->decoded);
+	} else if (p->encoding == TRANSFER_UNKNOWN &&
+	    !mime_is(p, STR("text"), STR(""))) {
+		/* Who knows what it is? Of a text it is a slip ("8-bit"). */
+		x->flags |= ATTACHMENT_CUT;
 	}
 	set_name(s, x, p->filename);
 	x->declared = p->type.value;
-	x->size = bytes.n;
+	if (whole)
+		x->size = bytes.n;
 	x->type = body_type(x, bytes);
 	if (x->type.n == 0)
 		set_type(s, x, bytes);
-	look_into(s, x, bytes);
+	if (whole)
+		look_into(s, x, bytes);
 	s->out->flags |= x->flags;
 }
 

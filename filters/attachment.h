@@ -28,7 +28,8 @@
 #define ATTACHMENT_COUNT_MAX 2000u
 /* Archives in archives. 42.zip has six levels; nobody sends three. */
 #define ATTACHMENT_DEPTH_MAX 3u
-/* Bytes of one decoded leaf, and of one unpacked archive in an archive. */
+/* Bytes of one decoded leaf that is an archive, and of one unpacked archive in an
+ * archive. Of a large leaf in base64 that is none only both ends are decoded. */
 #define ATTACHMENT_BYTES_MAX (16u * 1024u * 1024u)
 /* Bytes that all members of a message may unpack to: inflating does about
  * 300 MB/s, so this is a tenth of a second. */

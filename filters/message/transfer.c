@@ -282,6 +282,48 @@ transfer_decode(enum transfer_encoding encoding, struct str in,
 	return transfer_finish(&t, out);
 }
 
+/* In steps that a compiler makes vectors of. */
+#define COUNT_STEP 128u
+
+static unsigned
+is_base64(unsigned char c)
+{
+	return ((unsigned char)((c | 0x20) - 'a') < 26) |
+	    ((unsigned char)(c - '0') < 10) | (c == '+') | (c == '/');
+}
+
+size_t
+transfer_base64_count(struct str s, bool *one_r)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	const char *pad = s.n ? memchr(s.p, '=', s.n) : NULL;
+	size_t n = 0, i = 0;
+
+	for (; s.n - i >= COUNT_STEP; i += COUNT_STEP) {
+		unsigned char some = 0;
+
+		for (size_t k = 0; k < COUNT_STEP; k++)
+			some = (unsigned char)(some + is_base64(p[i + k]));
+		n += some;
+	}
+	for (; i < s.n; i++)
+		n += is_base64(p[i]);
+	*one_r = true;
+	for (i = pad ? (size_t)(pad - s.p) : s.n; i < s.n && *one_r; i++)
+		*one_r = !is_base64(p[i]);
+	return n;
+}
+
+struct str
+transfer_base64_skip(struct str s, size_t n)
+{
+	size_t i = 0;
+
+	for (; i < s.n && n > 0; i++)
+		n -= is_base64((unsigned char)s.p[i]);
+	return str_sub(s, i, s.n);
+}
+
 int
 transfer_base64_line(struct str in, struct buf *out)
 {

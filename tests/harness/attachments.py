@@ -191,6 +191,9 @@ def hostile():
          attach("paper.pdf", "application/pdf", pdf_and_zip()), "reject"),
         ("a text called picture.png",
          attach("picture.png", "image/png", b"just text\n" * 20), "tag"),
+        ("an encoding that nobody knows",
+         wrap(part("x.dat", "application/octet-stream", b"#$%&'()", "x-own")),
+         "quarantine"),
         ("3000 parts",
          wrap(*[part(f"{i}.txt", "text/plain", b"x\n") for i in range(3000)]),
          "quarantine"),
@@ -544,6 +547,8 @@ def messages(scratch):
     yield "quoted-printable", (b"From: a@b.test\nMIME-Version: 1.0\nContent-Type:"
                                b" text/plain; charset=utf-8\nContent-Transfer-"
                                b"Encoding: quoted-printable\n\ngr=C3=BCn\n")
+    yield "8-bit", (b"From: a@b.test\nMIME-Version: 1.0\nContent-Type: text/plain"
+                    b"\nContent-Transfer-Encoding: 8-bit\n\ngr\xc3\xbcn\n")
     yield "uuencode in the text", (b"From: a@b.test\n\nbegin 644 a.txt\n"
                                    b"#86)C\n`\nend\n")
     yield from smime(scratch)

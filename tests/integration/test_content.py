@@ -6,13 +6,14 @@ import socket
 import subprocess
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from harness import TOP, until
 from harness.accounts import Vboxadm
-from harness.attachments import (attach, example_policy, exe, harmless, hostile,
+from harness.attachments import (JPEG, attach, example_policy, exe, harmless, hostile,
                                  png, wrap, part, zipped)
 from harness.lmtp import Lmtpd
 from harness.site import Site, new_directory
@@ -377,18 +378,24 @@ def test_large_messages(policed):
             code, said = door(site, service, data)
             assert code == 0, (size, said)
             log = lines(site)[-1].replace('"', "")
-            if size < 16 << 20:
-                assert "content=accept" in log, log
-                assert site.messages("d2.test", "fred")[0].endswith(data)
-            else:
-                # More than is looked at: the policy says what then.
-                assert "content=quarantine" in log, log
+            assert "content=accept" in log, log
+            assert site.messages("d2.test", "fred")[0].endswith(data)
         for door in DOORS.values():
             empty(site)
             bad = wrap(part("data.bin", "application/octet-stream",
                             bytes(range(256)) * (size // 256)),
                        part("a.pdf", "application/pdf", exe()))
             assert door(site, service, bad)[0] == 77, size
+    # An archive that is larger than is looked at: the policy says what then.
+    # And one behind something else.
+    big = zipped(("a.bin", os.urandom(20 << 20)), how=zipfile.ZIP_STORED)
+    for door in DOORS.values():
+        assert door(site, service, attach("a.zip", "application/zip", big))[0] \
+            == 0
+        assert "content=quarantine" in lines(site)[-1].replace('"', "")
+        assert door(site, service, attach(
+            "a.jpg", "image/jpeg", JPEG + bytes(3_000_001) +
+            zipped(("b.bin", exe()))))[0] == 77
 
 
 def test_who_has_no_policy_pays_nothing(site):

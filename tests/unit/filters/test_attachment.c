@@ -170,9 +170,9 @@ struct seen {
 	struct attachments list;
 };
 
-/* One attachment in a message; released by done(). */
+/* One attachment in a message, as it stands there; released by done(). */
 static void
-see(struct seen *s, const char *name, struct str data)
+see_encoded(struct seen *s, const char *name, struct str encoded)
 {
 	arena_init(&s->arena, LIMIT);
 	buf_init(&s->bytes, LIMIT * 2);
@@ -180,11 +180,22 @@ see(struct seen *s, const char *name, struct str data)
 	    "--b\n\nhello, fred\n--b\nContent-Type: application/x-said\n"
 	    "Content-Disposition: attachment; filename=\"%s\"\n"
 	    "Content-Transfer-Encoding: base64\n\n", name);
-	assert_int_equal(transfer_base64_encode(data, STR("\n"), &s->bytes), 0);
+	(void)buf_adds(&s->bytes, encoded);
 	(void)buf_addz(&s->bytes, "--b--\n");
 	message_init(&s->m, &s->arena, buf_str(&s->bytes));
 	attachment_scan(&typer, &s->arena, message_mime(&s->m), &s->list);
 	assert_true(s->list.n >= 2);
+}
+
+static void
+see(struct seen *s, const char *name, struct str data)
+{
+	struct buf encoded;
+
+	buf_init(&encoded, LIMIT * 2);
+	assert_int_equal(transfer_base64_encode(data, STR("\n"), &encoded), 0);
+	see_encoded(s, name, buf_str(&encoded));
+	buf_release(&encoded);
 }
 
 static void
@@ -413,6 +424,76 @@ hostile_archives(void **state)
 	buf_release(&zeros);
 }
 
+/* Of a large one both ends are looked at; size, type and what hides behind it are
+ * as if all had been. */
+static void
+large_leaves(void **state)
+{
+	struct buf plain, encoded, odd, zip;
+	uint32_t seed = 1;
+	struct seen s;
+	struct zip z;
+
+	(void)state;
+	buf_init(&plain, LIMIT);
+	buf_init(&encoded, LIMIT);
+	buf_init(&odd, LIMIT);
+	buf_init(&zip, LIMIT);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "a.exe", NULL, exe(), 0, false, 0 });
+	zip_end(&z, &zip);
+	(void)buf_add(&plain, "\xff\xd8\xff\xe0", 4);
+	for (int i = 0; i < 400000; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		(void)buf_addc(&plain, (char)(seed >> 24));
+	}
+	for (size_t k = 0; k < 9; k++) {
+		buf_cut(&plain, 400000 - k);
+		see(&s, "a.jpg", buf_str(&plain));
+		assert_int_equal(s.list.list[1]->size, plain.n);
+		is(s.list.list[1], "a.jpg", "image/jpeg", 0);
+		assert_int_equal(s.list.n, 2);
+		done(&s);
+
+		/* A zip behind it, at any phase of the encoding. */
+		(void)buf_adds(&plain, buf_str(&zip));
+		buf_reset(&encoded);
+		(void)transfer_base64_encode(buf_str(&plain), STR("\n"), &encoded);
+		see_encoded(&s, "a.jpg", buf_str(&encoded));
+		assert_int_equal(s.list.n, 3);
+		is(s.list.list[2], "a.exe", s.list.list[2]->type.p,
+		    ATTACHMENT_EXECUTABLE);
+		done(&s);
+
+		/* With signs between that decoders pass over. */
+		buf_reset(&odd);
+		for (size_t i = 0; i < encoded.n; i++) {
+			(void)buf_addc(&odd, encoded.p[i]);
+			if (i % (97 + k) == 0)
+				(void)buf_addz(&odd, k % 2 ? "-_\xff" : " !");
+		}
+		see_encoded(&s, "a.jpg", buf_str(&odd));
+		assert_int_equal(s.list.n, 3);
+		assert_int_equal(s.list.list[1]->size, plain.n);
+		done(&s);
+
+		/* And with padding in the middle, which moves what follows. */
+		buf_reset(&odd);
+		(void)transfer_base64_encode(str_sub(buf_str(&plain), 0,
+		    200000 + k), STR("\n"), &odd);
+		(void)transfer_base64_encode(str_sub(buf_str(&plain), 200000 + k,
+		    plain.n), STR("\n"), &odd);
+		see_encoded(&s, "a.jpg", buf_str(&odd));
+		assert_int_equal(s.list.n, 3);
+		assert_int_equal(s.list.list[1]->size, plain.n);
+		done(&s);
+	}
+	buf_release(&plain);
+	buf_release(&encoded);
+	buf_release(&odd);
+	buf_release(&zip);
+}
+
 static void
 small_arenas(void **state)
 {
@@ -496,6 +577,7 @@ main(void)
 		cmocka_unit_test(leaves),
 		cmocka_unit_test(members),
 		cmocka_unit_test(hostile_archives),
+		cmocka_unit_test(large_leaves),
 		cmocka_unit_test(small_arenas),
 		cmocka_unit_test(fitting),
 		cmocka_unit_test(broken_database),
