@@ -85,7 +85,7 @@ DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
 	liblockfile-dev libmagic-dev libpcre2-dev libpq-dev libseccomp-dev \
 	libsieve2-dev libsqlite3-dev libssl-dev libunistring-dev \
 	linux-libc-dev zlib1g-dev
-TEST_PKGS := clang openssl dovecot-core dovecot-imapd dovecot-lmtpd \
+TEST_PKGS := adduser clang hostname iproute2 openssl dovecot-core dovecot-imapd dovecot-lmtpd \
 	dovecot-managesieved dovecot-pgsql dovecot-sieve dovecot-sqlite gnupg libclang-rt-14-dev libcmocka-dev \
 	liblockfile-bin llvm m4 mandoc mutt perl postgresql procmail procps python3 \
 	python3-prometheus-client python3-pytest sqlite3 strace util-linux \
@@ -95,7 +95,7 @@ DEMO_PKGS := m4 python3
 # so are prometheus and clamd, of which one program each is wanted.
 ROOT_sendmail := sendmail-bin sendmail-cf
 ROOT_postfix := postfix
-ROOT_exim := exim4-daemon-light
+ROOT_exim := exim4-daemon-light exim4-config
 ROOT_prometheus := prometheus
 ROOT_clamav := clamav-daemon
 ROOT_postfix-sqlite := postfix postfix-sqlite
