@@ -19,6 +19,9 @@
 #define LLVMFuzzerTestOneInput drive_charset
 #include "tests/fuzz/fuzz_charset.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput drive_regex
+#include "tests/fuzz/fuzz_regex.c"
+#undef LLVMFuzzerTestOneInput
 
 static void
 finds_and_seeds(void **state)
@@ -26,7 +29,7 @@ finds_and_seeds(void **state)
 	static const struct driver drivers[] = {
 		{ "header", drive_header }, { "address", drive_address },
 		{ "date", drive_date }, { "mime", drive_mime },
-		{ "charset", drive_charset },
+		{ "charset", drive_charset }, { "regex", drive_regex },
 	};
 
 	(void)state;
