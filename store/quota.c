@@ -128,7 +128,8 @@ open_hold(const struct quota_account *a, struct quota_hold **h_r,
 	h->a = *a;
 	h->key = ledger_key_of(a->local, a->domain);
 	quota_found_init(&h->found);
-	if (ledger_open(a->state_root, a->ledger_path, &h->ledger, v) < 0) {
+	if (ledger_open(a->state_root, a->ledger_path, LEDGER_WRITE, &h->ledger,
+	    v) < 0) {
 		free(h);
 		return -1;
 	}
@@ -589,7 +590,8 @@ plenty(const struct quota_account *a, uint64_t bytes)
 	uint64_t total;
 	bool enough;
 
-	if (ledger_open(a->state_root, a->ledger_path, &l, &ignored) < 0)
+	if (ledger_open(a->state_root, a->ledger_path, LEDGER_ASK, &l,
+	    &ignored) < 0)
 		return true;	/* the delivery will tell */
 	enough = account_has_room(a, l, bytes) && (!a->domain_bytes ||
 	    !ledger_glance(l, &total) ||
@@ -626,7 +628,7 @@ quota_domain_look(const struct quota_account *a, struct quota_domain *d_r,
 	struct ledger *l;
 	int r;
 
-	if (ledger_open(a->state_root, a->ledger_path, &l, v) < 0)
+	if (ledger_open(a->state_root, a->ledger_path, LEDGER_WRITE, &l, v) < 0)
 		return -1;
 	r = ledger_lock(l, v);
 	if (r == 0 && (r = ledger_bury(l, NULL, v)) < 0)
@@ -650,7 +652,7 @@ quota_domain_recalc(const struct quota_account *a,
 	int r;
 
 	if (quota_domain_look(a, before_r, v) < 0 ||
-	    ledger_open(a->state_root, a->ledger_path, &l, v) < 0)
+	    ledger_open(a->state_root, a->ledger_path, LEDGER_WRITE, &l, v) < 0)
 		return -1;
 	r = quota_domain_count(l, a, v);
 	ledger_close(&l);
@@ -692,7 +694,8 @@ quota_look(const struct quota_account *a, struct quota_usage *u_r,
 	quota_found_init(&f);
 	/* Else a large mbox is read for the sake of its count. */
 	if (a->place.format == MAILBOX_MBOX && a->place.limits.messages &&
-	    ledger_open(a->state_root, a->ledger_path, &l, &ignored) == 0) {
+	    ledger_open(a->state_root, a->ledger_path, LEDGER_ASK, &l,
+	    &ignored) == 0) {
 		if (ledger_peek(l, &key, &e))
 			remember(&f, &e);
 		ledger_close(&l);

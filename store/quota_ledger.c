@@ -358,15 +358,16 @@ seek_kept(const char *root, const char *path)
 }
 
 int
-ledger_open(const char *root, const char *path, struct ledger **l_r,
-    struct verdict *v)
+ledger_open(const char *root, const char *path, enum ledger_use use,
+    struct ledger **l_r, struct verdict *v)
 {
 	struct ledger **place = seek_kept(root, path), *l;
 
 	if (!place)
 		return verdict_set(v, V_BOX_BUSY, "too many quota ledgers open");
 	l = *place;
-	if (l && (!same_file(l, root, path) || (l->refs == 0 && outdated(l)))) {
+	if (l && (!same_file(l, root, path) || (l->refs == 0 &&
+	    (use == LEDGER_ASK ? l->lost : outdated(l))))) {
 		dispose(l);
 		l = *place = NULL;
 	}

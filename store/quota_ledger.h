@@ -9,7 +9,7 @@
  *	table	one entry for each account, found by its key; a larger one
  *		lies behind it, see grow()
  *
- *	ledger_open(root, path, &l, &v)
+ *	ledger_open(root, path, use, &l, &v)
  *	ledger_lock(l, &v)
  *	... ledger_find, ledger_put, ledger_flying, ledger_hold, ledger_drop
  *	ledger_unlock(l)
@@ -102,8 +102,10 @@ struct ledger_sum {
 
 struct ledger;
 
-int ledger_open(const char *root, const char *path, struct ledger **l_r,
-    struct verdict *v);
+/* Who only asks may be told what a ledger says that was removed since. */
+enum ledger_use { LEDGER_ASK, LEDGER_WRITE };
+int ledger_open(const char *root, const char *path, enum ledger_use use,
+    struct ledger **l_r, struct verdict *v);
 void ledger_close(struct ledger **l);
 
 /* 0, or -1: V_BOX_BUSY past LEDGER_WAIT_MS, or what a call says. */

@@ -146,7 +146,7 @@ run_and_kill(unsigned user, unsigned steps)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		if (ledger_open(top, PATH, &l, &v) < 0 ||
+		if (ledger_open(top, PATH, LEDGER_WRITE, &l, &v) < 0 ||
 		    ledger_lock(l, &v) < 0 ||
 		    ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 			_exit(2);
@@ -179,7 +179,7 @@ killed_at_any_instruction(void **state)
 	unsigned all, users = 0;
 
 	(void)state;
-	assert_int_equal(ledger_open(top, PATH, &l, &v), 0);
+	assert_int_equal(ledger_open(top, PATH, LEDGER_WRITE, &l, &v), 0);
 	judge(l, users);
 	all = run_and_kill(users++, UINT_MAX);
 	judge(l, users);
@@ -213,7 +213,7 @@ killed_while_the_table_grows(void **state)
 	for (unsigned i = 0; i < KILLS_GROWING; i++) {
 		char name[128];
 
-		assert_int_equal(ledger_open(top, PATH, &l, &v), 0);
+		assert_int_equal(ledger_open(top, PATH, LEDGER_WRITE, &l, &v), 0);
 		judge(l, 0);
 		fill(l, 96);
 		if (i == 0)
@@ -250,11 +250,11 @@ lock_of_the_dead_is_taken_over(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
-		_exit(ledger_open(top, PATH, &l, &v) < 0 ||
+		_exit(ledger_open(top, PATH, LEDGER_WRITE, &l, &v) < 0 ||
 		    ledger_lock(l, &v) < 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	assert_int_equal(ledger_open(top, PATH, &l, &v), 0);
+	assert_int_equal(ledger_open(top, PATH, LEDGER_WRITE, &l, &v), 0);
 	assert_int_not_equal(ledger_head(l)->lock, 0);
 	assert_int_equal(ledger_lock(l, &v), 0);
 	ledger_unlock(l);
@@ -275,7 +275,7 @@ cut_under_our_hands(void **state)
 
 	(void)state;
 	(void)snprintf(name, sizeof(name), "%s/" PATH, top);
-	assert_int_equal(ledger_open(top, PATH, &l, &v), 0);
+	assert_int_equal(ledger_open(top, PATH, LEDGER_WRITE, &l, &v), 0);
 	fill(l, 3);
 	assert_int_equal(ledger_lock(l, &v), 0);
 	assert_int_equal(ledger_hold(l, &key, 100, 1, &id, &v), 0);
@@ -291,7 +291,7 @@ cut_under_our_hands(void **state)
 	assert_false(ledger_peek(l, &key, &e));
 	ledger_close(&l);
 	/* The next delivery finds a new one. */
-	assert_int_equal(ledger_open(top, PATH, &l, &v), 0);
+	assert_int_equal(ledger_open(top, PATH, LEDGER_WRITE, &l, &v), 0);
 	assert_false(ledger_lost(l));
 	fill(l, 3);
 	judge(l, 3);
@@ -309,7 +309,7 @@ after_a_reboot_all_is_doubtful(void **state)
 	uint64_t id, total;
 
 	(void)state;
-	assert_int_equal(ledger_open(top, PATH, &l, &v), 0);
+	assert_int_equal(ledger_open(top, PATH, LEDGER_WRITE, &l, &v), 0);
 	fill(l, 3);
 	judge(l, 3);
 	assert_true(ledger_glance(l, &total));
@@ -344,7 +344,7 @@ abandoned_is_buried(void **state)
 	uint64_t id[70];
 
 	(void)state;
-	assert_int_equal(ledger_open(top, PATH, &l, &v), 0);
+	assert_int_equal(ledger_open(top, PATH, LEDGER_WRITE, &l, &v), 0);
 	fill(l, 1);
 	judge(l, 1);
 	/* More than lie in the first page. */
