@@ -29,6 +29,7 @@
 
 struct planner {
 	struct lists lists;		/* of the mailbox being planned */
+	struct metadata metadata;	/* likewise */
 	const struct agent *agent;
 	const struct parcel *parcel;
 	const struct addressee *who;
@@ -191,7 +192,8 @@ static struct plan_world
 world_of(struct planner *pl, const struct target *t, const struct settings *s)
 {
 	return (struct plan_world){ .agent = pl->agent, .target = t,
-	    .settings = s, .arena = pl->p->arena, .lists = &pl->lists };
+	    .settings = s, .arena = pl->p->arena, .lists = &pl->lists,
+	    .metadata = &pl->metadata };
 }
 
 /* --- a script's plan ----------------------------------------------------------------- */
@@ -784,6 +786,7 @@ plan_mailbox(struct planner *pl, const struct target *t)
 		return add_copy(pl, t, s, pl->who->folder,
 		    (struct str){ NULL, 0 }, STR(""));
 	pl->lists.n = 0;	/* every user has other ones */
+	pl->metadata = (struct metadata){ .state = METADATA_UNREAD };
 	way = filter(pl, t, s, &scripts, rules, &r);
 	if (way != WAY_ON)
 		return way < 0 ? -1 : 0;

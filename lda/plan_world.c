@@ -3,6 +3,8 @@
 #include "lda/effects.h"
 #include "lda/place.h"
 #include "lda/scripts.h"
+#include "store/folder.h"
+#include "store/guid.h"
 #include "store/mailbox.h"
 
 #define ADDRESS_MAX 2000
@@ -74,6 +76,91 @@ special_use(void *ctx, struct str mailbox, struct str use, struct buf *value)
 	return ENGINE_NO;
 }
 
+/* Where Dovecot has the index of an mbox: "Work/2026" in Work/.imap/2026. */
+static int
+index_of(const struct plan_world *w, struct str mailbox, const char **root_r,
+    const char **path_r, struct verdict *v)
+{
+	const struct settings *s = w->settings;
+	ptrdiff_t slash;
+	struct buf name, path;
+	struct str copy;
+	int r = -1;
+
+	buf_init(&name, MAILBOX_NAME_MAX);
+	buf_init(&path, MAILBOX_NAME_MAX);
+	if (mailbox.n == 5 && str_caseeq(mailbox, STR("INBOX")))
+		buf_addz(&name, "INBOX");
+	else if (folder_path(MAILBOX_MBOX, mailbox, &name, v) < 0)
+		goto out;
+	if (place_path("mbox_index", s->mbox_index, s, &w->target->account,
+	    w->arena, root_r, path_r, v) < 0)
+		goto out;
+	slash = str_rchr(buf_str(&name), '/');
+	buf_addz(&path, *path_r);
+	if (path.n)
+		buf_addc(&path, '/');
+	buf_adds(&path, str_sub(buf_str(&name), 0, (size_t)(slash + 1)));
+	buf_addz(&path, ".imap/");
+	buf_adds(&path, str_sub(buf_str(&name), (size_t)(slash + 1), name.n));
+	copy = path.full ? (struct str){ NULL, 0 } :
+	    arena_copy(w->arena, buf_str(&path));
+	if (copy.p) {
+		*path_r = copy.p;
+		r = 0;
+	}
+out:
+	buf_release(&name);
+	buf_release(&path);
+	return r;
+}
+
+static enum engine_answer
+guid_of_mailbox(const struct plan_world *w, struct str mailbox,
+    char guid[GUID_HEX + 1])
+{
+	const char *root = "/", *path = "";
+	struct mailbox_spec spec;
+	struct verdict v = VERDICT_INIT;
+
+	if (place_mailbox(w->settings, w->target, mailbox, w->agent->hostname,
+	    w->arena, &spec, &v) < 0 || (spec.format == MAILBOX_MBOX &&
+	    index_of(w, mailbox, &root, &path, &v) < 0))
+		return v.why == V_BAD_ADDRESS ? ENGINE_NO : ENGINE_BROKEN;
+	switch (guid_of(&spec, root, path, guid)) {
+	case 1:
+		return ENGINE_YES;
+	case 0:
+		return ENGINE_NO;
+	default:
+		return ENGINE_BROKEN;
+	}
+}
+
+static enum engine_answer
+mailbox_by_id(void *ctx, struct str id, struct buf *value)
+{
+	const struct plan_world *w = ctx;
+	const char *root = "/", *path = "";
+	struct mailbox_spec inbox;
+	struct verdict v = VERDICT_INIT;
+
+	if (place_mailbox(w->settings, w->target, STR(""), w->agent->hostname,
+	    w->arena, &inbox, &v) < 0 || (inbox.format == MAILBOX_MBOX &&
+	    place_path("mbox_index", w->settings->mbox_index, w->settings,
+	    &w->target->account, w->arena, &root, &path, &v) < 0))
+		return ENGINE_BROKEN;
+	switch (guid_find(&inbox, root, path, id, value)) {
+	case 1:
+		/* What is left of the index of a mailbox that is gone. */
+		return mailbox_there(ctx, buf_str(value));
+	case 0:
+		return ENGINE_NO;
+	default:
+		return ENGINE_BROKEN;
+	}
+}
+
 int
 plan_world_mailbox(struct plan_world *w, struct str mailbox, struct str use,
     struct str id, struct str *mailbox_r)
@@ -81,14 +168,30 @@ plan_world_mailbox(struct plan_world *w, struct str mailbox, struct str use,
 	enum engine_answer there = ENGINE_NO;
 	struct buf name;
 
-	(void)id;
 	buf_init(&name, MAILBOX_NAME_MAX);
 	if (use.n)
 		there = special_use(w, (struct str){ NULL, 0 }, use, &name);
+	else if (id.n)
+		there = mailbox_by_id(w, id, &name);
 	*mailbox_r = there == ENGINE_YES ?
 	    arena_copy(w->arena, buf_str(&name)) : mailbox;
 	buf_release(&name);
 	return there == ENGINE_BROKEN || !mailbox_r->p ? -1 : 0;
+}
+
+/* The server's annotations are kept with those of the INBOX. */
+static enum engine_answer
+metadata(void *ctx, struct str mailbox, struct str annotation,
+    struct buf *value)
+{
+	const struct plan_world *w = ctx;
+	char guid[GUID_HEX + 1];
+	enum engine_answer known = guid_of_mailbox(w, mailbox.p ? mailbox :
+	    STR("INBOX"), guid);
+
+	return known != ENGINE_YES ? known : metadata_get(w->metadata,
+	    w->settings, &w->target->account, str_of(guid), mailbox.p ?
+	    METADATA_MAILBOX : METADATA_SERVER, annotation, w->arena, value);
 }
 
 static const struct list *
@@ -148,7 +251,9 @@ plan_world_init(struct engine_world *world, struct plan_world *context)
 	*world = (struct engine_world){
 		.ctx = context,
 		.mailbox_exists = mailbox_there,
+		.mailbox_by_id = mailbox_by_id,
 		.special_use = special_use,
+		.metadata = metadata,
 		.duplicate_seen = duplicate_seen,
 		.list_has = member,
 		.list_known = list_known,

@@ -10,6 +10,7 @@
 #include "filters/engine.h"
 #include "lda/delivery.h"
 #include "lda/lists.h"
+#include "lda/metadata.h"
 
 struct plan_world {
 	const struct agent *agent;
@@ -17,6 +18,7 @@ struct plan_world {
 	const struct settings *settings;
 	struct arena *arena;
 	struct lists *lists;		/* zeroed */
+	struct metadata *metadata;	/* zeroed */
 };
 
 /* The world borrows `context`. */

@@ -205,6 +205,12 @@ const struct setting settings_table[] = {
 	    "The lists that scripts may name with :list, and their files."),
 	ROW(sieve_max_list_redirects, INTEGER, DOMAIN, "50", 0, 1000, NULL, NULL,
 	    "The most members of a list that redirect sends to; 0: redirect :list is refused."),
+	ROW(metadata_file, TEMPLATE, DOMAIN, "%h/dovecot-attributes", 0,
+	    PATH_LONGEST, NULL, NULL,
+	    "Where Dovecot keeps the annotations of a user's mailboxes; empty: there are none."),
+	ROW(mbox_index, TEMPLATE, DOMAIN, "%h/dovecot", 1, PATH_LONGEST, NULL,
+	    NULL,
+	    "The directory of Dovecot's indexes of a user's mbox folders."),
 
 	/* the filter process */
 	ROW(sandbox, BOOLEAN, GLOBAL, "true", 0, 0, NULL, NULL,

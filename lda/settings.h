@@ -141,6 +141,8 @@ struct settings {
 	struct setting_list special_use;	/* "MAILBOX=\\Use \\Use" */
 	struct setting_list sieve_lists;	/* "NAME=PATH" */
 	uint64_t sieve_max_list_redirects;
+	const char *metadata_file;
+	const char *mbox_index;
 
 	/* the filter process */
 	bool sandbox;

@@ -160,3 +160,99 @@ folder_path(enum mailbox_format format, struct str name, struct buf *out,
 		return verdict_set(v, V_BAD_ADDRESS, "folder name is too long");
 	return 0;
 }
+
+static int
+base64_value(char c)
+{
+	for (int i = 0; base64[i]; i++)
+		if (base64[i] == c)
+			return i;
+	return -1;
+}
+
+static int
+add_char(uint32_t c, struct buf *out)
+{
+	if (c < 0x20 || c == 0x7f)
+		return -1;
+	if (c < 0x80) {
+		buf_addc(out, (char)c);
+	} else if (c < 0x800) {
+		buf_addc(out, (char)(0xc0 | c >> 6));
+		buf_addc(out, (char)(0x80 | (c & 0x3f)));
+	} else if (c < 0x10000) {
+		buf_addc(out, (char)(0xe0 | c >> 12));
+		buf_addc(out, (char)(0x80 | (c >> 6 & 0x3f)));
+		buf_addc(out, (char)(0x80 | (c & 0x3f)));
+	} else {
+		buf_addc(out, (char)(0xf0 | c >> 18));
+		buf_addc(out, (char)(0x80 | (c >> 12 & 0x3f)));
+		buf_addc(out, (char)(0x80 | (c >> 6 & 0x3f)));
+		buf_addc(out, (char)(0x80 | (c & 0x3f)));
+	}
+	return 0;
+}
+
+/* What stands between & and -: UTF-16 in base64. */
+static int
+add_shifted(struct str s, struct buf *out)
+{
+	uint32_t held = 0, high = 0;
+	int count = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		int v = base64_value(s.p[i]);
+		uint32_t unit;
+
+		if (v < 0)
+			return -1;
+		held = held << 6 | (uint32_t)v;
+		count += 6;
+		if (count < 16)
+			continue;
+		count -= 16;
+		unit = held >> count & 0xffff;
+		held &= (1u << count) - 1;
+		if (unit >= 0xd800 && unit < 0xdc00) {
+			if (high)
+				return -1;
+			high = unit;
+			continue;
+		}
+		if ((unit >= 0xdc00 && unit < 0xe000) != (high != 0))
+			return -1;
+		if (high)
+			unit = 0x10000 + ((high - 0xd800) << 10) +
+			    (unit - 0xdc00);
+		high = 0;
+		if (add_char(unit, out) < 0)
+			return -1;
+	}
+	return high || held ? -1 : 0;
+}
+
+int
+folder_name(enum mailbox_format format, struct str path, struct buf *out)
+{
+	buf_reset(out);
+	if (format == MAILBOX_MAILDIR)
+		path = str_sub(path, 1, path.n);
+	for (size_t i = 0; i < path.n; i++) {
+		char c = path.p[i];
+		ptrdiff_t end;
+
+		if (c != '&') {
+			if (add_char(format == MAILBOX_MAILDIR && c == '.' ?
+			    '/' : (unsigned char)c, out) < 0 ||
+			    (unsigned char)c >= 0x80)
+				return -1;
+			continue;
+		}
+		end = str_chr(str_sub(path, i, path.n), '-');
+		if (end < 0 || (end == 1 ? buf_addc(out, '&') :
+		    add_shifted(str_sub(path, i + 1, (size_t)end - 1), out)) < 0)
+			return -1;
+		i += (size_t)end;
+	}
+	return out->full || !out->n ? -1 : 0;
+}

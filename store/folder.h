@@ -30,4 +30,11 @@ bool folder_is_inbox(struct str name);
 int folder_path(enum mailbox_format format, struct str name, struct buf *out,
     struct verdict *v);
 
+/*
+ * The other way: from a file name below the folder directory, or that of a
+ * Maildir folder with its first dot, to the name. 0, or -1 when folder_path
+ * would not have made it.
+ */
+int folder_name(enum mailbox_format format, struct str path, struct buf *out);
+
 #endif

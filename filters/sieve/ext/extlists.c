@@ -21,6 +21,8 @@ test_valid(struct run *r, const struct node *n)
 			return -1;
 		if (w->list_known)
 			a = w->list_known(w->ctx, names[i]);
+		run_trace(r, n, "list \"%s\": %s", run_show(names[i]),
+		    a == ENGINE_YES ? "known" : "not known");
 		if (a == ENGINE_BROKEN)
 			return run_error(r, n, "list \"%s\" could not be "
 			    "asked for", run_show(names[i]));

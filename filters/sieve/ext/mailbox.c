@@ -8,6 +8,12 @@
 #include "filters/sieve/limits.h"
 #include "filters/sieve/match.h"
 
+/* What the questions cost the one who answers, in units of limits.h: a look at
+ * one mailbox, into a file of annotations, at all mailboxes. */
+#define WORK_MAILBOX 1000
+#define WORK_ANNOTATION 50000
+#define WORK_ALL 500000
+
 #define PLACES (ON_FILEINTO | ON_VACATION | ON_NOTIFY)
 
 static int
@@ -32,7 +38,7 @@ test_mailboxexists(struct run *r, const struct node *n)
 		enum engine_answer a = ENGINE_NO;
 		const char *why;
 
-		if (run_work(r, n, 1000))
+		if (run_work(r, n, WORK_MAILBOX))
 			return -1;
 		if (w->mailbox_exists && plan_mailbox_ok(names[i], &why))
 			a = w->mailbox_exists(w->ctx, names[i]);
@@ -76,7 +82,7 @@ test_annotation(struct run *r, const struct node *n, struct str mailbox)
 	struct buf b;
 	int x = 0;
 
-	if (run_string(r, n, SLOT_STRING2, &name) || run_work(r, n, 1000))
+	if (run_string(r, n, SLOT_STRING2, &name) || run_work(r, n, WORK_ANNOTATION))
 		return -1;
 	buf_init(&b, LIMIT_VARIABLE_SIZE);
 	if (w->metadata)
@@ -86,6 +92,8 @@ test_annotation(struct run *r, const struct node *n, struct str mailbox)
 	buf_release(&b);
 	if (a == ENGINE_BROKEN)
 		return broken(r, n, name);
+	if (a == ENGINE_NO)
+		run_trace(r, n, "no annotation \"%s\"", run_show(name));
 	if (match_begin(r, n, SLOT_KEYS, &m))
 		return -1;
 	if (a == ENGINE_YES)
@@ -107,12 +115,14 @@ test_annotations_exist(struct run *r, const struct node *n,
 		enum engine_answer a = ENGINE_NO;
 		struct buf b;
 
-		if (run_work(r, n, 1000))
+		if (run_work(r, n, WORK_ANNOTATION))
 			return -1;
 		buf_init(&b, LIMIT_VARIABLE_SIZE);
 		if (w->metadata)
 			a = w->metadata(w->ctx, mailbox, names[i], &b);
 		buf_release(&b);
+		run_trace(r, n, "annotation \"%s\": %s", run_show(names[i]),
+		    a == ENGINE_YES ? "there" : "not there");
 		if (a == ENGINE_BROKEN)
 			return broken(r, n, names[i]);
 		if (a == ENGINE_NO)
@@ -250,11 +260,13 @@ test_specialuse_exists(struct run *r, const struct node *n)
 		enum engine_answer a = ENGINE_NO;
 		struct buf b;
 
-		if (run_work(r, n, 1000))
+		if (run_work(r, n, 10 * WORK_MAILBOX))
 			return -1;
 		buf_init(&b, LIMIT_MAILBOX_NAME);
 		if (w->special_use)
 			a = w->special_use(w->ctx, mailbox, uses[i], &b);
+		run_trace(r, n, "use \"%s\": %s", run_show(uses[i]),
+		    a == ENGINE_YES ? run_show(buf_str(&b)) : "no mailbox");
 		buf_release(&b);
 		if (a == ENGINE_BROKEN)
 			return broken(r, n, uses[i]);
@@ -300,11 +312,13 @@ test_mailboxidexists(struct run *r, const struct node *n)
 		enum engine_answer a = ENGINE_NO;
 		struct buf b;
 
-		if (run_work(r, n, 1000))
+		if (run_work(r, n, WORK_ALL))
 			return -1;
 		buf_init(&b, LIMIT_MAILBOX_NAME);
 		if (w->mailbox_by_id)
 			a = w->mailbox_by_id(w->ctx, ids[i], &b);
+		run_trace(r, n, "id \"%s\": %s", run_show(ids[i]),
+		    a == ENGINE_YES ? run_show(buf_str(&b)) : "no mailbox");
 		buf_release(&b);
 		if (a == ENGINE_BROKEN)
 			return broken(r, n, ids[i]);
