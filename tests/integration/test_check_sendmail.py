@@ -6,8 +6,10 @@ import subprocess
 
 import pytest
 
+from harness.hosted import adapted, end, serve_maps
 from harness.sendmail import BIN, CONTRIB, Sendmail
-from test_smtp_time import adapted, end, populate, serve_maps
+from test_smtp_time import populate
+
 
 def agent(site):
     """In the place of /usr/local/lib/vbox/vbox-deliver."""
@@ -243,6 +245,18 @@ def test_access_entries_and_dns_lists(site, service):
     assert excused["asked"] == "/map access Connect:d1.test"
     assert any("1 DNS list is asked" in f["about"] for f in of(found, "ok"))
     assert "access table" in wrong(found, "fred@d1.test is refused")["means"]
+
+
+def test_checks_that_wait_for_the_recipient(site, service):
+    """Debian's sendmail.mc has them: check_rcpt asks for the sender, too."""
+    mc = maps(service, "FEATURE(`blocklist_recipients')dnl",
+              "FEATURE(`delay_checks', `friend', `n')dnl\n"
+              "FEATURE(`blocklist_recipients')dnl")
+    # As Debian's access table has it.
+    access = "To:jane@d2.test\tREJECT\nConnect:192.0.2\tREJECT\n"
+    found = Checked(site, mc, access=access).findings(
+        65, "fred@d1.test", "jane@d2.test")
+    assert "jane@d2.test" in wrong(found, "refused")["about"]
 
 
 def test_open_relay(site, service):
