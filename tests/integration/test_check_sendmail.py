@@ -12,8 +12,9 @@ from test_smtp_time import populate
 
 
 def agent(site):
-    """In the place of /usr/local/lib/vbox/vbox-deliver."""
-    where = site.dir / "libexec"
+    """In the place of /usr/local/lib/vbox/vbox-deliver: not below /tmp, where
+    everybody may write."""
+    where = site.libexec
     where.mkdir(mode=0o755)
     path = where / "vbox-deliver"
     path.write_text(f'#!/bin/sh\nexec {site.bin}/vbox-deliver -c {site.conf} "$@"\n')
@@ -29,6 +30,7 @@ def service(site):
     adm = populate(site)
     lmtpd = serve_maps(site)
     lmtpd.adm = adm
+    site.libexec = lmtpd.run / "libexec"
     yield lmtpd
     lmtpd.stop()
 
