@@ -8,14 +8,15 @@ import subprocess
 
 import pytest
 
-from harness import until
+from harness import TOP, until
 from harness.accounts import Vboxadm
+from harness.exim import Exim
 from harness.hosted import (BODY, LETTER, MTAS, adapted, end, restart,
                             serve_maps, start_sendmail, transcript)
 from harness.mbox import body, fields
 from harness.postfix import ROOT as POSTFIX
 from harness.postfix import Postfix
-from harness.sendmail import BIN, free_port
+from harness.sendmail import BIN, Sendmail, free_port
 
 # The site, by commands alone.
 SITE = """
@@ -327,6 +328,40 @@ def test_one_envelope_to_all_who_may(site, service, mta):
         assert body(message) == BODY
 
 
+def test_aliases_forwards_and_lists_arrive(site, service, mta):
+    """What RCPT promised: a list of two, a forward, a catch-all, a domain
+    alias, a detail; each to whom the directory says, once."""
+    passed_on = site.own_dir(site.dir / "passed-on") / "args"
+    submit = site.dir / "submit"
+    submit.write_text(f'#!/bin/sh\ncat >/dev/null\nprintf "%s\\n" "$*" '
+                      f'>> {passed_on}\n')
+    submit.chmod(0o755)
+    site.configure(submit=submit)
+    restart(site, service)
+    for n, (address, mailboxes) in enumerate([
+            ("info@d1.test", ["fred@d1.test", "jane@d2.test"]),
+            ("anything@catch.test", ["fred@d1.test"]),
+            ("fred@alias.test", ["fred@d1.test"]),
+            ("fred+lists@d1.test", ["fred@d1.test"])]):
+        subject = b"number %d" % n
+        assert mta.send("anna@client.test", [address], LETTER % subject) == {}
+        for mailbox in mailboxes:
+            user, _, domain = mailbox.partition("@")
+
+            def arrived():
+                return [m for m in site.messages(domain, user)
+                        if fields(m, "Subject") == [subject]]
+            until(arrived, of=f"mail for {address}")
+            assert len(arrived()) == 1
+    mta.idle()
+    assert mta.send("anna@client.test", ["fwd@d1.test"], LETTER % b"fwd") == {}
+    until(passed_on.exists, of="the forward")
+    mta.idle()
+    line, = passed_on.read_text().splitlines()
+    assert line.endswith("-- away@elsewhere.test")
+    assert len(site.messages("d2.test", "jane")) == 1
+
+
 def test_directory_down_at_rcpt(site, service, mta):
     break_directory(site)
     restart(site, service)
@@ -535,25 +570,52 @@ def test_what_an_administrator_asks_postfix(site, service, question, answer):
     assert r.stdout.decode() == answer, r.stderr
 
 
-def test_a_mailbox_on_another_host(site, service):
-    """The directory names the host, sendmail hands over there by LMTP."""
+def hosts_sendmail(site, service, port):
+    mc = adapted("sendmail/vbox-maps.mc", service).replace(
+        "define(`VBOX_LMTP_SOCKET'", "define(`VBOX_HOSTS')dnl\n"
+        f"define(`VBOX_LMTP_PORT', `{port}')dnl\ndefine(`VBOX_LMTP_SOCKET'")
+    return start_sendmail(site, service, text=mc)
+
+
+def hosts_postfix(site, service, port):
+    where = site.dir / "postfix"
+    where.mkdir(mode=0o755)
+    return Postfix(where, adapted("postfix/main-maps.cf", service)
+                   + f"lmtp_tcp_port = {port}\n").start()
+
+
+def hosts_exim(site, service, port):
+    where = site.dir / "exim"
+    where.mkdir(mode=0o755)
+    lmtp = adapted("exim/vbox-hosts-lmtp", service).replace(
+        "port = 24\n", f"port = {port}\n  allow_localhost\n")
+    # The other machine is this one here, which Exim would notice.
+    router = adapted("exim/vbox-hosts-router", service) + "  self = send\n"
+    return Exim(where, router + adapted("exim/vbox-maps-router", service),
+                adapted("exim/vbox-lmtp", service) + lmtp,
+                acl=adapted("exim/vbox-acl", service)).start()
+
+
+@pytest.mark.parametrize("start", [hosts_sendmail, hosts_postfix, hosts_exim])
+def test_a_mailbox_on_another_host(site, service, start):
+    """The directory names the host, the MTA hands over there by LMTP."""
     service.adm("domain", "add", "far.test", "--host", "127.0.0.1")
     service.adm("user", "add", "bob@far.test")
     maps = Netstrings(service.map)
     assert maps.ask("transport bob@far.test") == "OK lmtp:[127.0.0.1]"
+    assert maps.ask("transport fred@d1.test") == "NOTFOUND "
     maps.close()
     port = free_port()
     end(service)
     site.configure(lmtp_listen=[f"unix:{service.socket}",
                                 f"inet:127.0.0.1:{port}"])
     restart(site, service)
-    mc = adapted("sendmail/vbox-maps.mc", service).replace(
-        "define(`VBOX_LMTP_SOCKET'", "define(`VBOX_HOSTS')dnl\n"
-        f"define(`VBOX_LMTP_PORT', `{port}')dnl\ndefine(`VBOX_LMTP_SOCKET'")
-    mta = start_sendmail(site, service, text=mc)
+    mta = start(site, service, port)
     try:
         assert mta.send("anna@client.test", ["bob@far.test", "fred@d1.test"],
                         LETTER % b"far") == {}
+        until(lambda: site.messages("far.test", "bob") and
+              site.messages("d1.test", "fred"), of="both mails")
         mta.idle()
         far, = site.messages("far.test", "bob")
         near, = site.messages("d1.test", "fred")
