@@ -137,6 +137,7 @@ struct talk {
 	const struct program *program;
 	char *script;
 	bool failed;		/* a plan that is wrong: nothing more is done */
+	bool ended;		/* it came to a way out */
 };
 
 /* Its functions take char * and do not write there. */
@@ -275,8 +276,9 @@ add_envelope(struct answers *a)
 		struct str path = str_caseeq(names[i], STR("from")) ? e->from :
 		    str_caseeq(names[i], STR("to")) ? e->to : e->orig_to;
 
-		if (path.n == 0 && str_caseeq(names[i], STR("from")))
-			path = STR("<>");
+		if (path.n == 0 && str_caseeq(names[i], STR("from")) &&
+		    run_code(r, a->node, SLOT_MATCH, MATCH_IS) != MATCH_COUNT)
+			path = STR("<>");	/* which is not counted */
 		if (path.n == 0 || address_parse_path(&r->arena, path, &address,
 		    &why))
 			continue;
@@ -409,7 +411,9 @@ act(sieve2_context_t *c, struct talk *t, const char *argument)
 	const struct node *n = token ? libsieve_node(t->program, token) : NULL;
 	const struct sieve_spec *spec = n ? registry_spec(n->op) : NULL;
 
-	if (t->failed)
+	if (n == t->program->nodes)
+		t->ended = true;
+	if (t->failed || n == t->program->nodes)
 		return SIEVE2_OK;
 	if (!spec || !spec->command) {
 		(void)run_error(t->run, NULL, "libsieve gave a wrong %s",
@@ -422,10 +426,29 @@ act(sieve2_context_t *c, struct talk *t, const char *argument)
 	return SIEVE2_OK;
 }
 
+static bool
+is_rejected(const struct run *r)
+{
+	for (size_t i = 0; i < r->result->n_actions; i++)
+		if (r->result->actions[i].kind == ENGINE_REJECT)
+			return true;
+	return false;
+}
+
+/* A vacation is announced before libsieve decides whether it answers; beside a
+ * reject it is an error in either case. */
 static int
 on_action(sieve2_context_t *c, void *arg)
 {
-	return act(c, arg, "mailbox");
+	struct talk *t = arg;
+	const char *token = lib.string(c, word("mailbox"));
+	const struct node *n = token ? libsieve_node(t->program, token) : NULL;
+	const struct sieve_spec *spec = n ? registry_spec(n->op) : NULL;
+
+	if (spec && str_eq(str_of(spec->name), STR("vacation")) &&
+	    !is_rejected(t->run))
+		return SIEVE2_OK;
+	return act(c, t, "mailbox");
 }
 
 /* libsieve found nothing against an answer; our own rules follow, which know
@@ -497,8 +520,9 @@ talk(struct talk *t)
 		x = lib.callbacks(c, callbacks);
 	if (x == SIEVE2_OK)
 		x = lib.execute(c, t);
-	if (x != SIEVE2_OK && !t->failed) {
-		(void)run_error(t->run, NULL, "libsieve: %s", lib.errstr(x));
+	if ((x != SIEVE2_OK || !t->ended) && !t->failed) {
+		(void)run_error(t->run, NULL, "libsieve: %s", x != SIEVE2_OK ?
+		    lib.errstr(x) : "it gave up half-way");
 		t->failed = true;
 	}
 	/* Its memory goes with the process: after what a message may have done

@@ -16,6 +16,8 @@
 /* Its grammar is right-recursive and bison's stack ends at 10,000. */
 #define ROW_MAX 4000
 /* The number of a node, as a word of a script. */
+/* At each way out: the root, which is no action. */
+#define LIBSIEVE_END "fileinto \"N0\""
 #define TOKEN_FMT "\"N%u\""
 
 /* --- extensions ------------------------------------------------------------------- */
@@ -174,7 +176,7 @@ check_match(const struct checking *c, const struct node *n, const char *test)
 
 	if (str_eq(str_of(test), STR("hasflag")))
 		return;		/* it is not asked */
-	if (str_eq(comparator, STR("i;ascii-numeric")) &&
+	if (str_caseeq(comparator, STR("i;ascii-numeric")) &&
 	    match != MATCH_IS && match != MATCH_VALUE && match != MATCH_COUNT)
 		wrong(c, n, "i;ascii-numeric has no such match type");
 	for (uint32_t i = 0; keys && i < keys->b; i++)
@@ -261,8 +263,11 @@ write_tags(const struct writer *w, const struct node *n, const char *test)
 		quote(w->out, string_of(w->p, n, SLOT_RELATION));
 	}
 	if (comparator.p) {
-		(void)buf_addz(w->out, " :comparator ");
-		quote(w->out, comparator);
+		/* Their names have no case, but for libsieve. */
+		(void)buf_addz(w->out, " :comparator \"");
+		for (size_t i = 0; i < comparator.n; i++)
+			(void)buf_addc(w->out, ascii_lower(comparator.p[i]));
+		(void)buf_addc(w->out, '"');
 	}
 	if (node_has(n, SLOT_ADDRESS_PART) && str_eq(str_of(test),
 	    STR("address")))
@@ -352,7 +357,9 @@ write_vacation(const struct writer *w, const struct node *n)
 	const struct arg *more = program_arg(w->p, n, SLOT_ADDRESSES);
 	bool any = false;
 
-	(void)buf_addz(w->out, "vacation");
+	/* Called, whether it answers or not: it conflicts with a reject. */
+	(void)buf_addf(w->out, "fileinto " TOKEN_FMT ";\nvacation",
+	    number_of(w, n));
 	for (size_t i = 0; i < w->n_own + (more ? more->b : 0); i++) {
 		struct str s = i < w->n_own ? w->own[i] : string_at(w->p,
 		    more->a + (uint32_t)(i - w->n_own));
@@ -373,7 +380,7 @@ write_command(const struct writer *w, const struct node *n, const char *name)
 	if (str_eq(str_of(name), STR("vacation")))
 		write_vacation(w, n);
 	else if (str_eq(str_of(name), STR("stop")))
-		(void)buf_addz(w->out, "stop");
+		(void)buf_addz(w->out, LIBSIEVE_END "; stop");
 	else
 		(void)buf_addf(w->out, "fileinto " TOKEN_FMT, number_of(w, n));
 	(void)buf_addz(w->out, ";\n");
@@ -411,6 +418,7 @@ libsieve_script(const struct program *p, const struct str *own, size_t n_own,
 	(void)buf_addz(out, "require [\"fileinto\", \"subaddress\", \"relational\", "
 	    "\"regex\", \"vacation\"];\n");
 	write_block(&w, p->nodes[0].block);
+	(void)buf_addz(out, LIBSIEVE_END ";\n");
 	return out->full ? -1 : 0;
 }
 

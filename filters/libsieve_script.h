@@ -11,6 +11,8 @@
  * number of what is meant: of a message that is rejected and kept it does the
  * first thing and says nothing. And every flag is ours: its setflag never ends
  * when flags are set, its removeflag takes too many, its hasflag crashes.
+ * Each way out of the script ends in a fileinto "N0", so that a script which
+ * libsieve gave up half-way, and called a success, is seen.
  */
 #ifndef FILTERS_LIBSIEVE_SCRIPT_H
 #define FILTERS_LIBSIEVE_SCRIPT_H

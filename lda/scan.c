@@ -12,6 +12,7 @@ static struct {
 	size_t n;
 	struct {
 		char scanner[512];
+		bool large;	/* for a domain where it is too large */
 		struct scan_result result;
 	} list[REMEMBERED];
 } known;
@@ -41,26 +42,28 @@ scan_set(struct scan_result *r, enum scan_answer answer, struct str what)
 }
 
 static const struct scan_result *
-remembered(const struct parcel *parcel, const char *scanner)
+remembered(const struct parcel *parcel, const char *scanner, bool large)
 {
 	if (strcmp(known.id, parcel->id) != 0) {
 		memcpy(known.id, parcel->id, sizeof(known.id));
 		known.n = 0;
 	}
 	for (size_t i = 0; i < known.n; i++)
-		if (strcmp(known.list[i].scanner, scanner) == 0)
+		if (strcmp(known.list[i].scanner, scanner) == 0 &&
+		    known.list[i].large == large)
 			return &known.list[i].result;
 	return NULL;
 }
 
 static void
-remember(const char *scanner, const struct scan_result *r)
+remember(const char *scanner, bool large, const struct scan_result *r)
 {
 	size_t n = strlen(scanner);
 
 	if (known.n == REMEMBERED || n >= sizeof(known.list[0].scanner))
 		return;
 	memcpy(known.list[known.n].scanner, scanner, n + 1);
+	known.list[known.n].large = large;
 	known.list[known.n++].result = *r;
 }
 
@@ -68,7 +71,9 @@ static void
 ask(const struct settings *s, const struct parcel *parcel, const char *scanner,
     bool (*stop)(void), struct scan_finding *f)
 {
-	const struct scan_result *before = remembered(parcel, scanner);
+	bool large = s->scan_size_limit &&
+	    parcel->spool->n > s->scan_size_limit;
+	const struct scan_result *before = remembered(parcel, scanner, large);
 	struct scan_job job = { .scanner = scanner,
 	    .message = &parcel->spool->source, .timeout_ms = s->scan_timeout,
 	    .stop = stop };
@@ -79,14 +84,14 @@ ask(const struct settings *s, const struct parcel *parcel, const char *scanner,
 		return;
 	}
 	f->fresh = true;
-	if (s->scan_size_limit && parcel->spool->n > s->scan_size_limit)
+	if (large)
 		scan_set(&f->result, SCAN_TOO_BIG,
 		    STR("larger than scan_size_limit"));
 	else if (scan_is_command(scanner))
 		scan_command(&job, &f->result);
 	else
 		scan_clamd(&job, &f->result);
-	remember(scanner, &f->result);
+	remember(scanner, large, &f->result);
 }
 
 /* What was found decides; then that somebody could not be asked. */

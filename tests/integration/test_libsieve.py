@@ -4,11 +4,15 @@ would not be in a cage."""
 import os
 import socket
 import subprocess
+import sys
 
 import pytest
 
-from harness import SANITIZED
+from harness import BUILD, SANITIZED, TOP
 from harness.lmtp import Lmtpd
+
+sys.path.insert(0, str(TOP / "tests/sieve"))
+import random_cases  # noqa: E402
 
 LETTER = b"From: a@b.test\nSubject: project x\n\nhello\n"
 
@@ -115,6 +119,9 @@ def test_attacks_end_in_a_keep_by_lmtp(libsieve, attack):
             assert replies[0].startswith("250"), replies
         assert counter(metrics, "vbox_sieve_errors_total") >= 2
         assert counter(metrics, "vbox_worker_crashes_total") == 0
+        if text == MATCHES:
+            assert counter(metrics, "vbox_filter_crashes_total") + \
+                counter(metrics, "vbox_filter_timeouts_total") == 2
     assert said in (libsieve.log / "vbox.log").read_bytes()
 
 
@@ -227,6 +234,23 @@ def test_only_who_uses_it_loads_it(site):
                                       "fred")],
                        input=LETTER, check=True, env=site.environment())
         assert ("libsieve.so.1" in trace.read_text()) == loaded
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_random_scripts(odd, tmp_path):
+    """Both engines say the same; of addresses that libsieve is not shown they may
+    differ, but nothing crashes or hangs."""
+    program = BUILD / "tests/sieve/run_cases"
+    if not program.exists():
+        pytest.skip("run_cases is not built (make unit)")
+    path = tmp_path / "random.txt"
+    path.write_text(random_cases.cases(20261129, 1500, odd), encoding="utf-8")
+    r = subprocess.run([program, "-2", path], stdout=subprocess.PIPE, cwd=TOP,
+                       timeout=500, check=False)
+    said = r.stdout.decode(errors="replace")
+    assert "signal" not in said and "no answer" not in said, said
+    if not odd:
+        assert r.returncode == 0 and "1500 passed" in said, said
 
 
 def test_explain(libsieve):

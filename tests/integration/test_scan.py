@@ -262,6 +262,18 @@ def test_size_ceilings(site, clamd):
     logged(site, scan="unasked")
 
 
+def test_a_ceiling_is_its_domains(site, clamd):
+    """One that is too large for the first recipient's is looked at for the
+    second's."""
+    site.domains["d1.test"] = {"scan_size_limit": "1K"}
+    site.configure()
+    with Lmtpd(site) as service, service.connect() as c:
+        c.hello()
+        _, replies = c.message(["fred@d1.test", "fred@d2.test"],
+                               BAD + b"y" * 2000 + b"\n")
+    assert replies[0].startswith("250") and replies[1].startswith("550"), replies
+
+
 COMMAND = """#!/bin/sh
 echo "$@" >>{dir}/called
 id -u >{dir}/uid
