@@ -160,13 +160,40 @@ def test_new_site_with_exim(machine):
     assert "router = vbox" in said
 
 
+# A user reads, and is stopped where his quota ends.
+READER = """
+printf 'Subject: hello\\n\\nhello\\n' | vbox-deliver -f me@here.test example.net office
+python3 - <<'PY'
+import imaplib, socket
+imap = imaplib.IMAP4("127.0.0.1", 143, 20)
+imap.login("Fred@Example.com", "correct horse")
+assert imap.select("INBOX") == ("OK", [b"1"])
+assert b"Subject: hello" in imap.fetch("1", "(BODY[])")[1][0][1]
+assert b"STORAGE 1 1048576" in imap.getquotaroot("INBOX")[1][1][0]
+sieve = socket.create_connection(("127.0.0.1", 4190), 20)
+assert b"SIEVE" in sieve.recv(4096)
+print("ALL ARRIVED")
+PY
+"""
+
+
+def test_new_site_with_dovecot(machine):
+    m = machine([], {"dovecot": "dovecot"})
+    said = run(m, VBOX, blocks("NEW-SITE.md", "The agent"),
+               blocks("NEW-SITE.md", "Dovecot"), READER)
+    assert "passdb: fred@example.com auth succeeded" in said
+    assert "quota_rule\t*:bytes=1073741824" in said
+    assert "User quota" in said
+
+
 def test_every_block_is_run():
     """A section that is added to a guide needs a test here."""
     def sections(guide):
         text = (TOP / "docs" / guide).read_text()
         return [p.split("\n", 1)[0] for p in text.split("\n## ")[1:]
                 if "```sh" in p]
-    assert sections("NEW-SITE.md") == ["The agent", "sendmail", "Postfix", "Exim"]
+    assert sections("NEW-SITE.md") == ["The agent", "sendmail", "Postfix", "Exim",
+                                       "Dovecot"]
     assert [s.split(":")[0] for s in sections("MIGRATION.md")] == \
         ["Step 1", "Step 2", "Step 3", "Step 4"]
 
