@@ -152,13 +152,20 @@ lex_number(struct lexer *x)
 	return 0;
 }
 
+/* Is this the CR of a CRLF? */
+static bool
+crlf(struct str s, size_t i)
+{
+	return s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n';
+}
+
 static int
 lex_quoted(struct lexer *x)
 {
 	const char *s = ++x->p;
 	char *out;
 	size_t n = 0;
-	bool escaped = false, nul = false;
+	bool escaped = false, nul = false, cr = false;
 
 	for (;;) {
 		if (x->p == x->end)
@@ -167,6 +174,8 @@ lex_quoted(struct lexer *x)
 			break;
 		if (*x->p == '\0')
 			nul = true;
+		if (*x->p == '\r')
+			cr = true;
 		if (*x->p == '\n')
 			newline(x, x->p + 1);
 		if (*x->p == '\\') {
@@ -183,16 +192,18 @@ lex_quoted(struct lexer *x)
 	if (nul)
 		return bad(x, "NUL in a string");
 	x->token = T_STRING;
-	if (!escaped)
+	if (!escaped && !cr)
 		return 0;
-	/* section 2.4.2: an escaped character that needs none is itself */
+	/* section 2.4.2: an escaped character that needs none is itself. A line
+	 * ends in LF, as those of the message do, whatever the script has. */
 	out = arena_alloc(x->arena, x->text.n);
 	if (!out)
 		return bad(x, "script too large");
 	for (size_t i = 0; i < x->text.n; i++) {
 		if (x->text.p[i] == '\\')
 			i++;
-		out[n++] = x->text.p[i];
+		if (!crlf(x->text, i))
+			out[n++] = x->text.p[i];
 	}
 	x->text = str_mem(out, n);
 	return 0;
@@ -206,7 +217,7 @@ lex_multiline(struct lexer *x)
 	const char *s;
 	char *out;
 	size_t n = 0, stuffed = 0;
-	bool nul = false;
+	bool nul = false, cr = false;
 
 	while (x->p < x->end && ascii_isblank(*x->p))
 		x->p++;
@@ -235,6 +246,7 @@ lex_multiline(struct lexer *x)
 		}
 		if (len && memchr(x->p, '\0', len))
 			nul = true;
+		cr |= len && x->p[len - 1] == '\r';
 		if (!eol) {
 			x->p = x->end;
 			return bad(x, "multi-line text without a line \".\"");
@@ -253,13 +265,14 @@ lex_multiline(struct lexer *x)
 	if (nul)
 		return bad(x, "NUL in a multi-line text");
 	x->token = T_STRING;
-	if (!stuffed)
+	if (!stuffed && !cr)
 		return 0;
 	out = arena_alloc(x->arena, x->text.n);
 	if (!out)
 		return bad(x, "script too large");
 	for (size_t i = 0; i < x->text.n; i++)
-		if (x->text.p[i] != '.' || (i && x->text.p[i - 1] != '\n'))
+		if (!crlf(x->text, i) && (x->text.p[i] != '.' ||
+		    (i && x->text.p[i - 1] != '\n')))
 			out[n++] = x->text.p[i];
 	x->text = str_mem(out, n);
 	return 0;
