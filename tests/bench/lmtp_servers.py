@@ -190,6 +190,7 @@ domain "maildir.test" {{ format = "maildir" }}
 class Minimal(Server):
     """A process for each format and way."""
     name = "minimal"
+    dotlock = "slot"
 
     def start(self):
         self.where, self.processes = {}, []
@@ -203,7 +204,8 @@ class Minimal(Server):
             for way in self.ways:
                 self.sock, self.port = os.path.join(self.dir, form + ".sock"), free_port()
                 self.spawn(os.path.join(self.dir, "..", "minserver"),
-                           f"inet:{self.port}" if way == "tcp" else self.sock, top, form)
+                           f"inet:{self.port}" if way == "tcp" else self.sock, top, form,
+                           self.dotlock)
                 self.processes.append(self.process)
                 self.where[form, way] = (
                     f"inet:127.0.0.1:{self.port}" if way == "tcp" else "unix:" + self.sock)
@@ -219,6 +221,14 @@ class Minimal(Server):
         for p in self.processes:
             p.kill()
             p.wait()
+
+
+class MinimalNewLocks(Minimal):
+    """Its dotlocks are new files, as everybody's but ours."""
+    name = "minimal-newlocks"
+    formats = ("mbox",)
+    ways = ("unix",)
+    dotlock = "file"
 
 
 class Dovecot(Server):
@@ -426,4 +436,4 @@ def queue_places(record):
     return [*message, *places]
 
 
-ALL = (Vbox, Minimal, Dovecot, MailLocal, Virtual)
+ALL = (Vbox, Minimal, MinimalNewLocks, Dovecot, MailLocal, Virtual)

@@ -1,5 +1,5 @@
 /*
- * minserver SOCKET DIRECTORY mbox|maildir [nodotlock]
+ * minserver SOCKET DIRECTORY mbox|maildir [slot|file|none]
  *
  * SOCKET is a path, or inet:PORT on the loopback address.
  *
@@ -8,6 +8,9 @@
  * and dotlock, fdatasync; Maildir: fsync of the file, link, fsync of the
  * directory), and says 250. No look-up, no checks, no header, no undo, no log,
  * no privileges; a thread for each connection.
+ *
+ * A dotlock is a second name of a file that the connection keeps (slot, as
+ * vbox-lmtpd does it), a new file each time, as is usual (file), or none.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -29,9 +32,11 @@
 
 #define RCPT_MAX 1000
 #define LINE_MAX_ 1024
+#define SLOTS 1024	/* more than connections at a time */
 
 static int top;
-static bool maildir, dotlock = true;
+static bool maildir;
+static enum { SLOT, FILE_EACH, NONE } dotlock;
 
 struct conn {
 	int fd;
@@ -39,6 +44,7 @@ struct conn {
 	size_t at, n;
 	char rcpt[RCPT_MAX][128];
 	unsigned rcpts;
+	char slot[32];
 	char *body;
 	size_t body_n, body_max;
 	char out[65536];
@@ -148,32 +154,64 @@ must(int r, const char *what)
 }
 
 static void
+take_slot(struct conn *c)
+{
+	static atomic_uint count;
+	int fd;
+
+	snprintf(c->slot, sizeof(c->slot), ".slot%u",
+	    atomic_fetch_add(&count, 1) % SLOTS);
+	fd = openat(top, c->slot, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	must(fd, "slot");
+	must((int)write(fd, "1\n", 2), "slot");
+	close(fd);
+}
+
+static int
+link_new_file(const char *lock)
+{
+	char self[64];
+	int fd, r;
+
+	fd = openat(top, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
+	must(fd, "dotlock");
+	must((int)write(fd, "1\n", 2), "dotlock");
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	do {
+		r = linkat(AT_FDCWD, self, top, lock, AT_SYMLINK_FOLLOW);
+	} while (r < 0 && errno == EEXIST && usleep(500) == 0);
+	close(fd);
+	return r;
+}
+
+static int
+link_slot(const char *slot, const char *lock)
+{
+	int r;
+
+	do {
+		r = linkat(top, slot, top, lock, 0);
+	} while (r < 0 && errno == EEXIST && usleep(500) == 0);
+	return r;
+}
+
+static void
 to_mbox(struct conn *c, const char *user)
 {
 	struct flock fl = { .l_type = F_WRLCK };
 	char lock[160];
-	int fd, l, r;
+	int fd;
 
 	fd = openat(top, user, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	must(fd, user);
 	must(fcntl(fd, F_OFD_SETLKW, &fl), "lock");
 	snprintf(lock, sizeof(lock), "%s.lock", user);
-	if (dotlock) {
-		char self[64];
-
-		l = openat(top, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
-		must(l, "dotlock");
-		must((int)write(l, "1\n", 2), "dotlock");
-		snprintf(self, sizeof(self), "/proc/self/fd/%d", l);
-		do {
-			r = linkat(AT_FDCWD, self, top, lock, AT_SYMLINK_FOLLOW);
-		} while (r < 0 && errno == EEXIST && usleep(500) == 0);
-		must(r, "dotlock");
-		close(l);
-	}
+	if (dotlock != NONE)
+		must(dotlock == SLOT ? link_slot(c->slot, lock) :
+		    link_new_file(lock), "dotlock");
 	must((int)write(fd, c->body, c->body_n), "write");
 	must(fdatasync(fd), "sync");
-	if (dotlock)
+	if (dotlock != NONE)
 		must(unlinkat(top, lock, 0), "unlock");
 	close(fd);
 }
@@ -217,6 +255,8 @@ serve(void *arg)
 	if (!c)
 		err(1, "memory");
 	c->fd = (int)(intptr_t)arg;
+	if (!maildir && dotlock == SLOT)
+		take_slot(c);
 	say(c, "220 min\r\n");
 	while (line(c, l)) {
 		if (strncmp(l, "RCPT TO:<", 9) == 0 && c->rcpts < RCPT_MAX) {
@@ -285,9 +325,11 @@ main(int argc, char **argv)
 	int s;
 
 	if (argc < 4)
-		errx(64, "minserver SOCKET DIRECTORY mbox|maildir [nodotlock]");
+		errx(64, "minserver SOCKET DIRECTORY mbox|maildir [slot|file|none]");
 	maildir = strcmp(argv[3], "maildir") == 0;
-	dotlock = argc < 5;
+	if (argc > 4)
+		dotlock = strcmp(argv[4], "file") == 0 ? FILE_EACH :
+		    strcmp(argv[4], "none") == 0 ? NONE : SLOT;
 	top = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(top, argv[2]);
 	s = strncmp(argv[1], "inet:", 5) == 0 ? bind_inet(argv[1] + 5) :
