@@ -187,6 +187,8 @@ qmgr_run(void *arg)
 		if (!load_set.argv[i])
 			errx(64, "postfix:SOCKET ADDRESS QUEUE-ID OFFSET SIZE "
 			    "PLACE... (a place for each recipient)");
+	if (!strchr(load_set.address, '@'))
+		errx(64, "%s: no domain", load_set.address);
 	load_ready();
 	while (load_more()) {
 		double began = load_now();
