@@ -40,6 +40,7 @@ struct delivery {
 	struct state *state;	/* of the recipient; NULL: not needed */
 	struct quotas *quotas;	/* NULL: no limits */
 	bool stored;		/* delivery_follow has something to do */
+	bool finished;		/* and delivery_finish has done its part */
 	int64_t began_us;
 	uint64_t size, repaired;
 	unsigned locks_broken;
@@ -406,17 +407,17 @@ retract(struct delivery *d)
 		mailbox_retract(d->plan.copies[i].box);
 }
 
-static int
-conclude(struct delivery *d, struct verdict *v)
+void
+delivery_finish(struct delivery *d)
 {
-	quotas_settle(d->quotas, &d->plan);
+	if (!d || !d->stored || d->finished)
+		return;
+	d->finished = true;
 	/* Locks are given back before anything slow is done. */
 	for (size_t i = 0; i < d->plan.copy_count; i++)
 		mailbox_close(&d->plan.copies[i].box);
 	if (d->state)
 		forget_notes(d);
-	d->stored = true;
-	return verdict_ok(v, "stored");
 }
 
 void
@@ -424,6 +425,7 @@ delivery_follow(struct delivery *d)
 {
 	if (!d || !d->stored)
 		return;
+	delivery_finish(d);
 	d->stored = false;
 	quotas_tell(&d->quotas);
 	effects_run(d->agent, d->parcel, d->who, &d->plan);
@@ -451,11 +453,17 @@ delivery_commit_all(struct delivery_job *jobs, size_t n)
 			    jobs[i].verdict);
 	at_once(jobs, n, mailbox_sync);
 	for (size_t i = 0; i < n; i++)
-		if (jobs[i].result < 0)
+		if (jobs[i].result < 0) {
 			retract(jobs[i].delivery);
-		else
-			jobs[i].result = conclude(jobs[i].delivery,
-			    jobs[i].verdict);
+		} else {
+			struct delivery *d = jobs[i].delivery;
+
+			/* Before anybody is told: who asks then for the quota
+			 * finds the message in it. */
+			quotas_settle(d->quotas, &d->plan);
+			d->stored = true;
+			jobs[i].result = verdict_ok(jobs[i].verdict, "stored");
+		}
 }
 
 int
@@ -464,6 +472,7 @@ delivery_commit(struct delivery *d, struct verdict *v)
 	struct delivery_job job = { .delivery = d, .verdict = v };
 
 	delivery_commit_all(&job, 1);
+	delivery_finish(d);
 	return job.result;
 }
 

@@ -90,6 +90,13 @@ struct delivery_job {
 };
 void delivery_commit_all(struct delivery_job *jobs, size_t n);
 /*
+ * Behind delivery_commit_all: takes the marks of the append away and gives the
+ * locks back. Apart from it because the client may learn
+ * first that its message is stored; should the process die in between, the
+ * next delivery finds what is left and knows it for what it is.
+ */
+void delivery_finish(struct delivery *d);
+/*
  * What comes when the message is stored: answers, notices, warnings. Each may
  * take submit_timeout, so the MTA is told first: one that has waited too long
  * sends everything again. Nothing for a delivery that failed, or NULL.

@@ -1,6 +1,7 @@
 #include "lda/lmtp/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lda/lmtp/protocol.h"
 #include "lda/lmtp/transaction.h"
@@ -42,6 +43,17 @@ send_out(struct session *s)
 	buf_reset(&s->lmtp.out);
 }
 
+/* What goes without waiting. */
+static void
+send_some(struct session *s)
+{
+	struct buf *out = &s->lmtp.out;
+	size_t n = s->gone ? 0 : wire_try(s->wire, buf_str(out));
+
+	memmove(out->p, out->p + n, out->n - n);
+	buf_cut(out, out->n - n);
+}
+
 /* Each recipient learns its fate as soon as it is known. A client that hung
  * up is no reason to stop: it will send the message again, but whoever got
  * it has it. */
@@ -50,8 +62,12 @@ answer_one(void *arg, const struct verdict *v)
 {
 	struct session *s = arg;
 
+	if (!v) {
+		send_out(s);
+		return;
+	}
 	lmtp_answer(&s->lmtp, v);
-	send_out(s);
+	send_some(s);
 }
 
 /* --- waiting for the client ------------------------------------------------- */

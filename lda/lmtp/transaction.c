@@ -63,7 +63,9 @@ settle(struct transaction *t, struct transaction_rcpt *r)
 	r->done = true;
 	if (r->verdict.why != V_OK)
 		delivery_close(&r->delivery);	/* gives its locks back */
-	else if (b)
+	else
+		delivery_finish(r->delivery);
+	if (b && r->verdict.why == V_OK)
 		board_moved(b, r->key);
 	if (b)
 		board_ring(b, r->key);
@@ -332,6 +334,13 @@ conclude(struct transaction *t, struct transaction_rcpt *r)
 	if (r->verdict.why == V_OK)
 		verdict_say(&r->verdict, "OK %s", t->parcel.id);
 	report(t, r);
+	r->done = true;
+}
+
+static void
+conclude_and_settle(struct transaction *t, struct transaction_rcpt *r)
+{
+	conclude(t, r);
 	settle(t, r);
 }
 
@@ -342,7 +351,7 @@ begin(struct transaction *t, struct transaction_rcpt *r)
 	r->verdict = VERDICT_INIT;
 	if (delivery_open(t->site->agent, &t->parcel, &r->who, &r->delivery,
 	    &r->verdict) < 0) {
-		conclude(t, r);
+		conclude_and_settle(t, r);
 		return;
 	}
 	r->deadline_ms = r->began_ms + delivery_patience(r->delivery);
@@ -406,7 +415,7 @@ get_ready(struct transaction *t, struct transaction_rcpt *r)
 			return READY_LATER;
 		break;
 	}
-	conclude(t, r);
+	conclude_and_settle(t, r);
 	return READY_DONE;
 }
 
@@ -415,22 +424,6 @@ struct batch {
 	struct transaction_rcpt *rcpts[DELIVERY_TOGETHER];
 	size_t n;
 };
-
-static void
-commit(struct transaction *t, struct batch *b)
-{
-	struct delivery_job jobs[DELIVERY_TOGETHER];
-
-	for (size_t i = 0; i < b->n; i++)
-		jobs[i] = (struct delivery_job){
-			.delivery = b->rcpts[i]->delivery,
-			.verdict = &b->rcpts[i]->verdict,
-		};
-	delivery_commit_all(jobs, b->n);
-	for (size_t i = 0; i < b->n; i++)
-		conclude(t, b->rcpts[i]);
-	b->n = 0;
-}
 
 /* We hold this mailbox ourselves, for a recipient before. */
 static bool
@@ -453,31 +446,59 @@ nap(const struct transaction *t, const struct transaction_rcpt *r, int ms)
 		(void)nanosleep(&ts, NULL); /* sooner does no harm */
 }
 
-/* Answers, in order, as far as all are through; how many have been. */
-static size_t
-tell(const struct transaction *t, size_t told,
-    void (*answer)(void *arg, const struct verdict *v), void *arg)
+struct answers {
+	transaction_answer *say;
+	void *arg;
+	size_t told;		/* recipients that have theirs */
+};
+
+/* In order, as far as all are through. */
+static void
+tell(const struct transaction *t, struct answers *a)
 {
-	while (told < t->count && t->rcpts[told]->done)
-		answer(arg, &t->rcpts[told++]->verdict);
-	return told;
+	while (a->told < t->count && t->rcpts[a->told]->done)
+		a->say(a->arg, &t->rcpts[a->told++]->verdict);
+}
+
+/* Stored is said before we tidy up: the client's next message is on its way
+ * meanwhile. Whoever does not take his reply gets it when no mailbox is held
+ * any more. */
+static void
+commit(struct transaction *t, struct batch *b, struct answers *a)
+{
+	struct delivery_job jobs[DELIVERY_TOGETHER];
+
+	for (size_t i = 0; i < b->n; i++)
+		jobs[i] = (struct delivery_job){
+			.delivery = b->rcpts[i]->delivery,
+			.verdict = &b->rcpts[i]->verdict,
+		};
+	delivery_commit_all(jobs, b->n);
+	for (size_t i = 0; i < b->n; i++)
+		conclude(t, b->rcpts[i]);
+	tell(t, a);
+	for (size_t i = 0; i < b->n; i++)
+		settle(t, b->rcpts[i]);
+	b->n = 0;
+	a->say(a->arg, NULL);
 }
 
 void
-transaction_deliver(struct transaction *t,
-    void (*answer)(void *arg, const struct verdict *v), void *arg)
+transaction_deliver(struct transaction *t, transaction_answer *answer,
+    void *arg)
 {
 	struct transaction_rcpt *waiting;
 	struct verdict v = VERDICT_INIT;
 	struct batch batch = { .n = 0 };
-	size_t told = 0, left;
+	struct answers answers = { .say = answer, .arg = arg };
+	size_t left;
 	int ms = NAP_LEAST;
 	bool moved;
 
 	if (finish_spool(t, &v) < 0) {
 		for (size_t i = 0; i < t->count; i++) {
 			t->rcpts[i]->verdict = v;
-			conclude(t, t->rcpts[i]);
+			conclude_and_settle(t, t->rcpts[i]);
 		}
 	}
 	for (size_t i = 0; i < t->count; i++)
@@ -508,13 +529,10 @@ transaction_deliver(struct transaction *t,
 				moved = true;
 				break;
 			}
-			if (batch.n < DELIVERY_TOGETHER)
-				continue;
-			commit(t, &batch);
-			told = tell(t, told, answer, arg);
+			if (batch.n == DELIVERY_TOGETHER)
+				commit(t, &batch, &answers);
 		}
-		commit(t, &batch);
-		told = tell(t, told, answer, arg);
+		commit(t, &batch, &answers);
 		if (moved) {
 			ms = NAP_LEAST;
 		} else if (waiting) {

@@ -49,7 +49,10 @@ int transaction_rcpt(struct transaction *t, const struct lmtp *p,
     struct verdict *v);
 void transaction_bytes(struct transaction *t, struct str bytes);
 int transaction_kept(const struct transaction *t, struct verdict *v);
-void transaction_deliver(struct transaction *t,
-    void (*answer)(void *arg, const struct verdict *v), void *arg);
+/* One more answer, in the order of the recipients, given without waiting for
+ * the client; v NULL: now it may be waited for. */
+typedef void transaction_answer(void *arg, const struct verdict *v);
+void transaction_deliver(struct transaction *t, transaction_answer *answer,
+    void *arg);
 
 #endif

@@ -85,6 +85,16 @@ put(int fd, struct str s)
 	return n;
 }
 
+size_t
+wire_try(struct wire *w, struct str s)
+{
+	ssize_t n = w->tls || s.n == 0 ? 0 : send(w->out, s.p, s.n,
+	    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	/* What is wrong shows in wire_write, too. */
+	return n > 0 ? (size_t)n : 0;
+}
+
 enum wire_result
 wire_write(struct wire *w, struct str s, int64_t deadline)
 {

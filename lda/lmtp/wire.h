@@ -42,6 +42,9 @@ enum wire_result {
 /* Reads what there is, at least one byte. `deadline` by clock_mono_ms(). */
 enum wire_result wire_read(struct wire *w, void *p, size_t n,
     int64_t deadline, size_t *got_r);
+/* Writes what goes without waiting and says how much that was; with TLS, or
+ * where it is no socket, nothing. */
+size_t wire_try(struct wire *w, struct str s);
 /* Writes all of it. */
 enum wire_result wire_write(struct wire *w, struct str s, int64_t deadline);
 

@@ -265,6 +265,35 @@ def test_a_lock_of_ours_wakes_who_waits(site, limit):
     assert got == sorted(b"%d.%d\n" % (n, i) for n in range(16) for i in range(10))
 
 
+def test_who_does_not_take_replies_holds_no_mailbox(site):
+    """A client that sends and sends and reads nothing fills the socket; the
+    mailbox whose reply does not go out is not kept from others."""
+    said = (b"MAIL FROM:<a@b>\r\nRCPT TO:<fred@d1.test>\r\nDATA\r\n"
+            b"\r\nx\r\n.\r\n")
+    with serve(site) as service:
+        deaf = service.connect()
+        deaf.hello()
+        sock = deaf.sock
+        sock.settimeout(2)
+        sent, rest = 0, b""
+        with pytest.raises(TimeoutError):
+            while sent < 20000:		# far more than any buffer
+                rest = said
+                while rest:
+                    rest = rest[sock.send(rest):]
+                sent += 1
+        with service.connect() as c:
+            c.hello()
+            began = time.monotonic()
+            _, r = c.message(["fred@d1.test"], b"\nother\n")
+            assert r[0].startswith("250")
+            assert time.monotonic() - began < 20
+        deaf.close()
+        until(lambda: len(site.messages("d1.test", "fred")) > sent / 2)
+    bodies = [body(m) for m in site.messages("d1.test", "fred")]
+    assert bodies.count(b"other\n") == 1
+
+
 # --- clients that go away -----------------------------------------------------------
 
 def test_cut_at_every_byte(site):
