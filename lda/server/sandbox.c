@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "store/base/mem.h"
+#include "store/base/num.h"
 
 /*
  * Rights that came after the header of Debian 12; the kernel is asked which
@@ -27,6 +28,7 @@
 #define NET_BIND_TCP (1ULL << 0)
 #define NET_CONNECT_TCP (1ULL << 1)
 #define SCOPE_ABSTRACT_UNIX (1ULL << 0)
+#define RULE_NET_PORT ((enum landlock_rule_type)2)
 
 #define FS_ABI_1 ((1ULL << 13) - 1)
 
@@ -42,10 +44,16 @@ struct ruleset_attr {
 	uint64_t scoped;
 };
 
+struct net_port_attr {
+	uint64_t access;
+	uint64_t port;
+};
+
 struct cage {
 	int ruleset;
 	uint64_t fs;		/* what this kernel handles */
 	bool network;		/* a directory of ours is asked by network */
+	bool scanners;		/* a clamd is, and nothing else by TCP */
 };
 
 static long
@@ -109,6 +117,27 @@ allow(struct cage *cage, struct str path, uint64_t rights, struct verdict *v)
 	}
 	free(z);
 	return r;
+}
+
+/* The ports of the clamds of these settings, where TCP is the kernel's to
+ * handle. */
+static int
+allow_scanners(struct cage *cage, const struct settings *s, struct verdict *v)
+{
+	for (size_t i = 0; i < s->scanners.n; i++) {
+		struct str scanner = str_of(s->scanners.v[i]);
+		struct net_port_attr rule = { .access = NET_CONNECT_TCP };
+
+		if (!str_starts(scanner, STR("clamd:inet:")) ||
+		    num_u64(str_sub(scanner, (size_t)str_rchr(scanner, ':') + 1,
+		    scanner.n), UINT16_MAX, &rule.port))
+			continue;
+		if (syscall(SYS_landlock_add_rule, cage->ruleset, RULE_NET_PORT,
+		    &rule, 0) < 0)
+			return verdict_errno(v, errno, "Landlock rule for %s",
+			    s->scanners.v[i]);
+	}
+	return 0;
 }
 
 static struct str
@@ -212,6 +241,11 @@ landlock(struct cage *cage, const struct config *c, struct verdict *v)
 	if (make_ruleset(cage, abi, v) < 0)
 		return -1;
 	r = allow_all(cage, c, v);
+	if (abi >= 4 && cage->scanners && r == 0) {
+		r = allow_scanners(cage, &c->global, v);
+		for (size_t i = 0; i < c->section_count && r == 0; i++)
+			r = allow_scanners(cage, &c->sections[i].settings, v);
+	}
 	if (r == 0 && syscall(SYS_landlock_restrict_self, cage->ruleset, 0) < 0)
 		r = verdict_errno(v, errno, "Landlock");
 	(void)close(cage->ruleset);
@@ -267,8 +301,15 @@ seccomp(const struct cage *cage, struct verdict *v)
 	if (r == 0)
 		r = seccomp_rule_add(ctx, no, SCMP_SYS(ioctl), 1,
 		    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, 0x5412));
+	for (int family = AF_INET; cage->scanners && r == 0 &&
+	    family <= AF_INET6; family += AF_INET6 - AF_INET)
+		for (scmp_datum_t type = SOCK_DGRAM; r == 0 && type <= SOCK_RAW;
+		    type++)
+			r = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 2,
+			    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0),
+			    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type));
 	if (r == 0)
-		r = cage->network ?
+		r = cage->network || cage->scanners ?
 		    seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1,
 		    SCMP_A0(SCMP_CMP_GT, AF_INET6, 0)) :
 		    seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1,
@@ -290,15 +331,18 @@ scans_by_network(const struct settings *s)
 }
 
 static bool
-needs_network(const struct config *c)
+any_scans_by_network(const struct config *c)
 {
-	const struct settings *s = &c->global;
+	bool yes = scans_by_network(&c->global);
 
 	for (size_t i = 0; i < c->section_count; i++)
-		if (scans_by_network(&c->sections[i].settings))
-			return true;
-	if (scans_by_network(s))
-		return true;
+		yes = yes || scans_by_network(&c->sections[i].settings);
+	return yes;
+}
+
+static bool
+needs_network(const struct settings *s)
+{
 	for (size_t i = 0; i < s->directory.n; i++)
 		if (strncmp(s->directory.v[i], "pgsql:", 6) == 0 ||
 		    strncmp(s->directory.v[i], "socketmap:inet:", 15) == 0)
@@ -309,7 +353,9 @@ needs_network(const struct config *c)
 int
 sandbox_enter(const struct config *c, struct verdict *v)
 {
-	struct cage cage = { .network = needs_network(c) };
+	struct cage cage = { .network = needs_network(&c->global) };
+
+	cage.scanners = !cage.network && any_scans_by_network(c);
 
 	if (!c->global.sandbox)
 		return 0;

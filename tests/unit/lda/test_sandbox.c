@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,6 +86,19 @@ connect_tcp(void)
 		return -1;
 	return connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 &&
 	    errno != ECONNREFUSED ? -1 : 0;
+}
+
+static int
+connect_clamd(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(3310),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	return connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 &&
+	    errno != ECONNREFUSED && errno != EINPROGRESS ? -1 : 0;
 }
 
 static int
@@ -280,7 +294,7 @@ static const struct probe probes[] = {
 static struct config config;
 
 static void
-load(const char *sandbox)
+load(const char *sandbox, const char *more)
 {
 	char text[2048];
 	struct verdict v = VERDICT_INIT;
@@ -291,7 +305,7 @@ load(const char *sandbox)
 	(void)snprintf(text, sizeof(text), "directory = {\"fs\"}\n"
 	    "mbox_path = \"%s/mail/%%d/%%n\"\nhome = \"%s/mail/%%d/%%n\"\n"
 	    "spool_dir = \"%s/spool\"\nstate_dir = \"%s/state\"\n"
-	    "sandbox = %s\n", top, top, top, top, sandbox);
+	    "sandbox = %s\n%s", top, top, top, top, sandbox, more);
 	buf_init(&problems, 10000);
 	if (config_load_text("test", text, &config, &problems, &v) < 0)
 		fail_msg("%s %s", v.detail, problems.p);
@@ -325,7 +339,7 @@ static void
 the_cage_holds(void **state)
 {
 	(void)state;
-	load("true");
+	load("true", "");
 	for (size_t i = 0; i < sizeof(probes) / sizeof(*probes); i++) {
 		int got = run(&probes[i]), want = probes[i].want == 0 ? 0 : 1;
 
@@ -347,10 +361,40 @@ without_it_the_probe_gets_out(void **state)
 	};
 
 	(void)state;
-	load("false");
+	load("false", "");
 	for (size_t i = 0; i < sizeof(out) / sizeof(*out); i++)
 		if (run(&out[i]) != 0)
 			fail_msg("%s", out[i].name);
+	config_release(&config);
+}
+
+/* A clamd by TCP opens its port, and nothing else. */
+static void
+a_scanner_opens_its_port(void **state)
+{
+	static const struct probe some[] = {
+		{ "connect to the clamd", connect_clamd, 0 },
+		{ "connect elsewhere", connect_tcp, -1 },
+		{ "make a UDP socket", make_udp, -1 },
+		{ "make a netlink socket", make_netlink, -1 },
+		{ "make a unix socket", make_unix_socket, 0 },
+		{ "read /etc/passwd", read_passwd, -1 },
+	};
+
+	(void)state;
+	load("true", "domain \"a.test\" {\n"
+	    "scanners = {\"clamd:inet:127.0.0.1:3310\"}\n}\n");
+	for (size_t i = 0; i < sizeof(some) / sizeof(*some); i++) {
+		int got = run(&some[i]), want = some[i].want == 0 ? 0 : 1;
+
+		/* Ports are Landlock's to know since its version 4. */
+		if (some[i].try == connect_tcp && syscall(
+		    SYS_landlock_create_ruleset, NULL, 0,
+		    LANDLOCK_CREATE_RULESET_VERSION) < 4)
+			continue;
+		if (got != want)
+			fail_msg("%s: %d, wanted %d", some[i].name, got, want);
+	}
 	config_release(&config);
 }
 
@@ -399,6 +443,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_cage_holds),
+		cmocka_unit_test(a_scanner_opens_its_port),
 		cmocka_unit_test(without_it_the_probe_gets_out),
 	};
 
