@@ -434,7 +434,7 @@ begin_anew(struct talk *t)
 {
 	engine_result_release(t->r);
 	engine_result_init(t->r);
-	if (t->content)
+	if (t->content && !t->content->known)
 		t->content->judged = false;
 }
 
@@ -579,7 +579,7 @@ run_warm(const struct filter_how *how, struct engine_job *job,
 static bool
 wants_types(const struct engine_job *job, const struct filter_content *content)
 {
-	if (content && (content->rules.n || content->list))
+	if (content && !content->known && (content->rules.n || content->list))
 		return true;
 	for (size_t i = 0; i < job->n_scripts; i++)
 		if (str_find(job->scripts[i].text,
@@ -597,7 +597,7 @@ filter_run(const struct filter_how *how, struct engine_job *job,
 	bool types = wants_types(job, content);
 	int done;
 
-	if (content) {
+	if (content && !content->known) {
 		content->judged = false;
 		content->why = STR("");
 		content->facts = (struct content_facts){ .rule = STR(""),

@@ -42,6 +42,8 @@ enum filter_life { FILTER_ONCE, FILTER_WARM };
 struct filter_content {
 	struct str rules;	/* asked: filters/content.h; empty: no policy */
 	bool list;		/* asked: a line for each in the trace */
+	bool known;		/* not asked: `facts` has the answer already,
+				 * which scripts are to see */
 	struct arena *arena;	/* for what follows */
 	bool judged;		/* false: could not look, and why */
 	struct str why;

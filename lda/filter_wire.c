@@ -41,6 +41,43 @@ get_spam(struct str *in, struct engine_spam *s)
 	return 0;
 }
 
+static int
+get_copy(struct str *in, struct arena *a, struct str *s_r)
+{
+	struct str s;
+
+	if (frame_get_str(in, &s) < 0)
+		return -1;
+	*s_r = arena_copy(a, s);
+	return s_r->p ? 0 : -1;
+}
+
+static void
+put_facts(const struct content_facts *f, struct buf *out)
+{
+	frame_put_number(out, (uint64_t)f->act);
+	frame_put_str(out, f->rule);
+	frame_put_str(out, f->name);
+	frame_put_str(out, f->type);
+	frame_put_number(out, f->flags);
+}
+
+static int
+get_facts(struct str *in, struct arena *a, struct content_facts *f)
+{
+	uint64_t flags;
+	size_t act;
+
+	if (frame_get_count(in, CONTENT_ACT_COUNT - 1, &act) < 0 ||
+	    get_copy(in, a, &f->rule) < 0 || get_copy(in, a, &f->name) < 0 ||
+	    get_copy(in, a, &f->type) < 0 ||
+	    frame_get_number(in, &flags) < 0 || flags > UINT16_MAX)
+		return -1;
+	f->act = (enum content_act)act;
+	f->flags = (unsigned)flags;
+	return 0;
+}
+
 #define ENVELOPE_STRINGS(x) \
 	x(from) x(to) x(orig_to) x(auth) x(dsn_notify) x(dsn_orcpt) \
 	x(dsn_ret) x(dsn_envid) x(by_mode) x(by_time)
@@ -84,6 +121,9 @@ filter_encode_job(const struct engine_job *job,
 	frame_put_number(out, job->trace ? 1 : 0);
 	frame_put_str(out, content ? content->rules : STR(""));
 	frame_put_number(out, content && content->list ? 1 : 0);
+	frame_put_number(out, content && content->known ? 1 : 0);
+	if (content && content->known)
+		put_facts(&content->facts, out);
 	frame_put_str(out, job->message);
 }
 
@@ -149,7 +189,7 @@ filter_decode_job(struct str in, struct arena *a, struct engine_job *job,
 	struct engine_envelope *e = arena_alloc(a, sizeof(*e));
 	uint64_t now;
 	struct str *addresses;
-	size_t n, zone, trace, list;
+	size_t n, zone, trace, list, known;
 
 	*job = (struct engine_job){ .settings = s, .envelope = e };
 	*content_r = (struct filter_content){ .arena = a };
@@ -176,8 +216,11 @@ filter_decode_job(struct str in, struct arena *a, struct engine_job *job,
 	    frame_get_count(&in, 1, &trace) < 0 ||
 	    frame_get_str(&in, &content_r->rules) < 0 ||
 	    frame_get_count(&in, 1, &list) < 0 ||
+	    frame_get_count(&in, 1, &known) < 0 ||
+	    (known && get_facts(&in, a, &content_r->facts) < 0) ||
 	    frame_get_str(&in, &job->message) < 0 || in.n)
 		return -1;
+	content_r->known = content_r->judged = known;
 	job->now = (time_t)now;
 	job->zone = (int)zone - 24 * 60;
 	job->trace = trace;
@@ -230,17 +273,6 @@ filter_encode(const struct engine_result *r, struct buf *out)
 	}
 	frame_put_str(out, buf_str(&r->trace));
 	frame_put_number(out, r->work);
-}
-
-static int
-get_copy(struct str *in, struct arena *a, struct str *s_r)
-{
-	struct str s;
-
-	if (frame_get_str(in, &s) < 0)
-		return -1;
-	*s_r = arena_copy(a, s);
-	return s_r->p ? 0 : -1;
 }
 
 static int
@@ -321,15 +353,9 @@ get_errors(struct str *in, struct engine_result *r)
 void
 filter_encode_content(const struct filter_content *content, struct buf *out)
 {
-	const struct content_facts *f = &content->facts;
-
 	frame_put_number(out, content->judged ? 1 : 0);
 	frame_put_str(out, content->why);
-	frame_put_number(out, (uint64_t)f->act);
-	frame_put_str(out, f->rule);
-	frame_put_str(out, f->name);
-	frame_put_str(out, f->type);
-	frame_put_number(out, f->flags);
+	put_facts(&content->facts, out);
 	frame_put_number(out, content->count);
 }
 
@@ -337,22 +363,16 @@ int
 filter_decode_content(struct str in, struct filter_content *content)
 {
 	struct filter_content c = *content;
-	struct content_facts *f = &c.facts;
-	size_t judged, act;
-	uint64_t flags;
+	size_t judged;
 
 	if (frame_get_count(&in, 1, &judged) < 0 ||
 	    get_copy(&in, c.arena, &c.why) < 0 ||
-	    frame_get_count(&in, CONTENT_ACT_COUNT - 1, &act) < 0 ||
-	    get_copy(&in, c.arena, &f->rule) < 0 ||
-	    get_copy(&in, c.arena, &f->name) < 0 ||
-	    get_copy(&in, c.arena, &f->type) < 0 ||
-	    frame_get_number(&in, &flags) < 0 || flags > UINT16_MAX ||
+	    get_facts(&in, c.arena, &c.facts) < 0 ||
 	    frame_get_number(&in, &c.count) < 0 || in.n)
 		return -1;
 	/* Who asked for no policy gets none; who could not judge did not. */
-	f->act = c.rules.n && judged ? (enum content_act)act : CONTENT_ACCEPT;
-	f->flags = (unsigned)flags;
+	if (!c.rules.n || !judged)
+		c.facts.act = CONTENT_ACCEPT;
 	c.judged = judged;
 	*content = c;
 	return 0;

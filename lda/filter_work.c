@@ -277,7 +277,7 @@ filter_work(const struct engine *engine, struct engine_job *job,
 	arena_init(&l.arena, LOOK_ARENA);
 	buf_init(&copy, job->message.n + FIELD_MAX);
 	engine_result_init(&r);
-	if (content->rules.n || content->list) {
+	if (!content->known && (content->rules.n || content->list)) {
 		judge(&l, content, &r.trace);
 		said = say_content(content, ear);
 	}

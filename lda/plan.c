@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lda/content_memo.h"
 #include "lda/content_rules.h"
 #include "lda/filter.h"
 #include "lda/log.h"
@@ -712,15 +713,25 @@ filter(struct planner *pl, const struct target *t, const struct settings *s,
 
 	*r_r = r;
 	engine_result_init(r);
-	if (run_filter(pl, t, s, scripts, &content, r) < 0)
+	content.known = rules.n && !content.list &&
+	    content_memo_find(pl->parcel->id, rules, &content.facts);
+	content.judged = content.known;
+	/* A judgement that is known and final, or all that was wanted. */
+	if ((!content.known || (scripts->n &&
+	    content.facts.act < CONTENT_QUARANTINE)) &&
+	    run_filter(pl, t, s, scripts, &content, r) < 0)
 		return -1;
+	if (rules.n && content.judged && !content.known)
+		content_memo_keep(pl->parcel->id, rules, &content.facts);
 	if (r->trace.n)
 		(void)buf_adds(&pl->p->trace, buf_str(&r->trace));
 	if (rules.n) {
 		note_content(pl, &content);
 		way = obey(pl, t, s, &content);
 	}
-	return way < 0 || take_problems(pl, t, s, r) < 0 ? -1 : way;
+	/* Of the policy alone the log has told. */
+	return way < 0 || (scripts->n && take_problems(pl, t, s, r) < 0) ?
+	    -1 : way;
 }
 
 /* A forward of the directory, or one target of an alias that is elsewhere: its
@@ -790,6 +801,9 @@ plan_mailbox(struct planner *pl, const struct target *t)
 	way = filter(pl, t, s, &scripts, rules, &r);
 	if (way != WAY_ON)
 		return way < 0 ? -1 : 0;
+	if (scripts.n == 0)
+		return add_copy(pl, t, s, pl->who->folder,
+		    (struct str){ NULL, 0 }, STR(""));
 	for (size_t i = 0; i < r->n_actions; i++)
 		if (take_action(pl, t, s, r, &r->actions[i]) < 0)
 			return -1;

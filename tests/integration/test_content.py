@@ -445,6 +445,46 @@ def test_who_has_no_policy_pays_nothing_in_the_service(site):
         tracer.wait()
 
 
+def test_many_recipients_are_one_look(site):
+    """What is attached is looked at once for a message, for all whose rules are
+    the same; a script of one of them sees the mark all the same."""
+    users = site.dir / "users"
+    names = [f"u{i}" for i in range(20)]
+    users.write_text("".join(f"{n}@d2.test\n" for n in names) +
+                     "free@d2.test content=none\n")
+    users.chmod(0o644)
+    trace = site.dir / "trace"
+    site.own_file(site.home / "d2.test" / "u7" / ".dovecot.sieve",
+                  b'require "fileinto"; if header :contains "x-vbox-content" '
+                  b'"mismatch" { fileinto "Liars"; }')
+    # Beyond the memory of the spool: each look is a process of its own.
+    data = attach("a.png", "image/png", b"just text\n" * 300_000)
+    with Lmtpd(site, directory=[f"file:{users}"],
+               content_rules=["tag mismatch"]) as service:
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-qq", "-e", "trace=clone,fork,vfork,clone3", "-o",
+             trace, "-p", ",".join(map(str, service.pids()))],
+            stderr=subprocess.DEVNULL)
+        until(lambda: all("TracerPid:\t0" not in Path(
+            f"/proc/{p}/status").read_text() for p in service.pids()))
+        with service.connect() as c:
+            c.hello()
+            answers = c.message([f"{n}@d2.test" for n in [*names, "free"]],
+                                data)[1]
+            assert all(a.startswith("250") for a in answers)
+        tracer.terminate()
+        tracer.wait()
+    forks = [line for line in trace.read_text().splitlines()
+             if "clone(" in line and "CLONE_VM" not in line]
+    assert len(forks) == 2, forks
+    for n in names:
+        box = site.box("d2.test", n)
+        boxes = [(box / ".Liars" if n == "u7" else box) / "new"]
+        got = [p.read_bytes() for p in boxes[0].iterdir()]
+        assert len(got) == 1 and got[0].count(b"X-Vbox-Content: tag;") == 1, n
+    assert b"X-Vbox-Content" not in site.messages("d2.test", "free")[0]
+
+
 def children(pid):
     try:
         return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children"
