@@ -49,7 +49,7 @@ peek(const struct quota_account *a, uint64_t size, struct verdict *v)
 	int r;
 
 	quota_found_init(&f);
-	r = quota_usage(&a->place, QUOTA_LOOK, &f, v);
+	r = quota_usage(&a->place, QUOTA_PEEK, &f, v);
 	if (r == 0)
 		r = quota_usage(&a->place, QUOTA_SCAN, &f, v);
 	if (r > 0 && ((a->place.limits.bytes && f.usage.bytes + size >

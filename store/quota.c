@@ -301,7 +301,7 @@ static enum attempt
 attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 {
 	struct ledger *l = h->ledger;
-	struct ledger_head *head = ledger_head(l);
+	struct ledger_head *head;
 	struct ledger_sum mine, all;
 	struct ledger_entry e;
 	struct quota_news share = { .percent = 0 };
@@ -312,6 +312,7 @@ attempt(struct quota_hold *h, struct quota_news *news, struct verdict *v)
 	end_count(h);
 	if (ledger_bury(l, h->buried ? NULL : &h->key, v) < 0)
 		return ATTEMPT_FAILED;
+	head = ledger_head(l);
 	ledger_find(l, &h->key, &e);
 	ledger_flying(l, &h->key, &mine, &all);
 	if (!h->a.domain_bytes)
@@ -700,7 +701,7 @@ quota_look(const struct quota_account *a, struct quota_usage *u_r,
 			remember(&f, &e);
 		ledger_close(&l);
 	}
-	r = quota_usage(&a->place, QUOTA_LOOK, &f, v);
+	r = quota_usage(&a->place, QUOTA_PEEK, &f, v);
 	if (r == 0)
 		r = quota_usage(&a->place, QUOTA_SCAN, &f, v);
 	*u_r = f.usage;

@@ -36,7 +36,7 @@ take(void *arg, struct str local, const struct quota_place *place,
 
 	p.limits.messages = p.format == MAILBOX_MBOX ? 0 : p.limits.messages;
 	quota_found_init(&f);
-	r = quota_usage(&p, QUOTA_LOOK, &f, v);
+	r = quota_usage(&p, QUOTA_PEEK, &f, v);
 	if (r == 0)
 		r = quota_usage(&p, QUOTA_SCAN, &f, v);
 	if (r > 0) {

@@ -293,6 +293,7 @@ static int
 open_map(struct ledger *l, struct verdict *v)
 {
 	size_t least = size_for(CAPACITY_LEAST);
+	size_t most = size_for(CAPACITY_MOST);
 	struct stat st;
 
 	if (fstat(l->fd, &st) < 0)
@@ -306,7 +307,8 @@ open_map(struct ledger *l, struct verdict *v)
 			return verdict_errno(v, errno, "make quota ledger");
 		st.st_size = (off_t)least;
 	}
-	if (map_all(l, (size_t)st.st_size) < 0)
+	if (map_all(l, (size_t)st.st_size < most ? (size_t)st.st_size :
+	    most) < 0)
 		return verdict_errno(v, errno, "map quota ledger");
 	return 0;
 }

@@ -223,7 +223,8 @@ ledger_keeps_many_accounts(void **state)
 	struct ledger_entry e;
 
 	(void)state;
-	assert_int_equal(ledger_open(top, "d/quota.ledger", LEDGER_WRITE, &l, &v), 0);
+	assert_int_equal(ledger_open(top, "d/quota.ledger", LEDGER_WRITE, &l,
+	    &v), 0);
 	for (unsigned i = 0; i < 2000; i++) {
 		struct ledger_key key = key_of(i);
 
@@ -275,7 +276,8 @@ reservation_of_the_dead_is_dropped(void **state)
 		_exit(write(up[1], &c, 1) != 1 || read(down[0], &c, 1) != 1);
 	}
 	assert_int_equal(read(up[0], &c, 1), 1);
-	assert_int_equal(ledger_open(top, "x/quota.ledger", LEDGER_WRITE, &l, &v), 0);
+	assert_int_equal(ledger_open(top, "x/quota.ledger", LEDGER_WRITE, &l,
+	    &v), 0);
 	assert_int_equal(ledger_lock(l, &v), 0);
 	ledger_flying(l, &key, &mine, &all);
 	assert_int_equal(mine.bytes, 500);
