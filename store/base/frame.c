@@ -172,8 +172,6 @@ frame_get_str_or_null(struct str *in, struct str *s_r)
 	if (frame_get_count(in, 1, &there) < 0 || frame_get_str(in, s_r) < 0 ||
 	    (!there && s_r->n > 0))
 		return -1;
-	if (!there && s_r->n)
-		return -1;
 	if (!there)
 		*s_r = (struct str){ NULL, 0 };
 	return 0;
