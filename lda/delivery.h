@@ -62,6 +62,8 @@ struct addressee {
 	const struct resolution *resolution;	/* verdict V_OK */
 	struct str original;		/* ORCPT or as it was addressed */
 	struct str folder;		/* -m; empty: INBOX */
+	/* RFC 3461, as in RCPT; p NULL: not given. */
+	struct str notify, orcpt;
 };
 
 struct delivery;

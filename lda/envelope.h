@@ -17,6 +17,10 @@ struct envelope {
 				 * where no Received field is added */
 	struct str client;	/* who connected, for Received; may be empty */
 	struct str helo;
+	/* The SMTP client of the MTA (XFORWARD, XCLIENT); empty: not told. */
+	struct str remote_host, remote_ip;
+	/* RFC 3461; p NULL: not given. */
+	struct str ret, envid;
 };
 
 /*

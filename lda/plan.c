@@ -194,7 +194,7 @@ world_of(struct planner *pl, const struct target *t, const struct settings *s)
 {
 	return (struct plan_world){ .agent = pl->agent, .target = t,
 	    .settings = s, .arena = pl->p->arena, .lists = &pl->lists,
-	    .metadata = &pl->metadata };
+	    .metadata = &pl->metadata, .envelope = pl->parcel->envelope };
 }
 
 /* --- a script's plan ----------------------------------------------------------------- */
@@ -452,6 +452,10 @@ run_filter(struct planner *pl, const struct target *t,
 	struct str addresses[4];
 	struct engine_envelope envelope = {
 		.from = pl->parcel->envelope->sender,
+		.dsn_ret = pl->parcel->envelope->ret,
+		.dsn_envid = pl->parcel->envelope->envid,
+		.dsn_notify = pl->who->notify,
+		.dsn_orcpt = pl->who->orcpt,
 	};
 	struct plan_world context = world_of(pl, t, s);
 	struct engine_world world;

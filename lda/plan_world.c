@@ -220,6 +220,20 @@ list_known(void *ctx, struct str name)
 	return !list ? ENGINE_BROKEN : list->known ? ENGINE_YES : ENGINE_NO;
 }
 
+/* RFC 5183 section 4.1: who brought the message to the MTA, where it says so. */
+static enum engine_answer
+environment(void *ctx, struct str item, struct buf *value)
+{
+	const struct plan_world *w = ctx;
+	struct str s = str_caseeq(item, STR("remote-host")) ?
+	    w->envelope->remote_host : str_caseeq(item, STR("remote-ip")) ?
+	    w->envelope->remote_ip : STR("");
+
+	if (!s.n)
+		return ENGINE_NO;
+	return buf_adds(value, s) < 0 ? ENGINE_BROKEN : ENGINE_YES;
+}
+
 static enum engine_answer
 duplicate_seen(void *ctx, struct str key)
 {
@@ -255,6 +269,7 @@ plan_world_init(struct engine_world *world, struct plan_world *context)
 		.special_use = special_use,
 		.metadata = metadata,
 		.duplicate_seen = duplicate_seen,
+		.environment = environment,
 		.list_has = member,
 		.list_known = list_known,
 		.include = include,

@@ -19,6 +19,7 @@ struct plan_world {
 	struct arena *arena;
 	struct lists *lists;		/* zeroed */
 	struct metadata *metadata;	/* zeroed */
+	const struct envelope *envelope;
 };
 
 /* The world borrows `context`. */

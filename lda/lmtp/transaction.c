@@ -101,6 +101,7 @@ int
 transaction_mail(struct transaction *t, const struct lmtp *p,
     struct verdict *v)
 {
+	static const char *const ret[] = { NULL, "FULL", "HDRS" };
 	const char *helo = p->peer[LMTP_PEER_HELO], *name =
 	    p->peer[LMTP_PEER_ADDR];
 
@@ -111,10 +112,65 @@ transaction_mail(struct transaction *t, const struct lmtp *p,
 		.protocol = str_of(lmtp_with(p)),
 		.helo = arena_copy(&t->arena, str_of(*helo ? helo : p->helo)),
 		.client = *name ? arena_copy(&t->arena, str_of(name)) : t->client,
+		.remote_ip = arena_copy(&t->arena, str_of(name)),
+		.remote_host = arena_copy(&t->arena,
+		    str_of(p->peer[LMTP_PEER_NAME])),
 	};
+	if (ret[p->mail.ret])
+		t->envelope.ret = str_of(ret[p->mail.ret]);
+	if (p->mail.envid.n)
+		t->envelope.envid = arena_copy(&t->arena, p->mail.envid);
 	if (envelope_check(t->envelope.sender, v) < 0)
 		return -1;
 	return verdict_ok(v, "sender");
+}
+
+/* NOTIFY and ORCPT as they stood in RCPT, for scripts (RFC 6009). */
+static struct str
+notify_of(const struct lmtp *p, struct arena *a)
+{
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = {
+		{ LMTP_NOTIFY_NEVER, "NEVER" },
+		{ LMTP_NOTIFY_SUCCESS, "SUCCESS" },
+		{ LMTP_NOTIFY_FAILURE, "FAILURE" },
+		{ LMTP_NOTIFY_DELAY, "DELAY" },
+	};
+	struct str s = { NULL, 0 };
+	struct buf b;
+
+	if (p->rcpt.notify == LMTP_NOTIFY_UNSET)
+		return s;
+	buf_init(&b, 64);
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (p->rcpt.notify & words[i].bit) {
+			if (b.n)
+				buf_addc(&b, ',');
+			buf_addz(&b, words[i].word);
+		}
+	s = arena_copy(a, buf_str(&b));
+	buf_release(&b);
+	return s;
+}
+
+static struct str
+orcpt_of(const struct lmtp *p, struct arena *a)
+{
+	struct str s = { NULL, 0 };
+	struct buf b;
+
+	if (!p->rcpt.orcpt_type.n)
+		return s;
+	buf_init(&b, 2 * ENVELOPE_ADDRESS_MAX);
+	buf_adds(&b, p->rcpt.orcpt_type);
+	buf_addc(&b, ';');
+	buf_adds(&b, p->rcpt.orcpt);
+	if (!b.full)
+		s = arena_copy(a, buf_str(&b));
+	buf_release(&b);
+	return s;
 }
 
 static int
@@ -197,7 +253,8 @@ transaction_rcpt(struct transaction *t, const struct lmtp *p,
 	if (envelope_check(r->original, v) < 0)
 		return -1;
 	r->who = (struct addressee){ .resolution = &r->resolution,
-	    .original = r->original, .folder = STR("") };
+	    .original = r->original, .folder = STR(""),
+	    .notify = notify_of(p, &t->arena), .orcpt = orcpt_of(p, &t->arena) };
 	r->key = key_of(&r->resolution);
 	if (t->count == t->room) {
 		t->room = t->room ? t->room * 2 : 16;

@@ -129,6 +129,39 @@ def test_a_worker_forgets_no_change(site):
     assert count("u9", ".Bu9") == 2
 
 
+def test_what_the_mta_told(site):
+    """RFC 5183 remote-host and remote-ip, RFC 6009 envelope parts."""
+    script(site, "d2.test", "fred", """
+require ["environment", "envelope", "envelope-dsn", "editheader", "variables"];
+if environment :matches "remote-host" "*" { addheader "X-E" "host ${1}"; }
+if environment :matches "remote-ip" "*" { addheader "X-E" "ip ${1}"; }
+if envelope :is "notify" "DELAY" { addheader "X-E" "notify"; }
+if envelope :is "notify" "FAILURE" { addheader "X-E" "wrong"; }
+if envelope :domain :is "orcpt" "y.test" { addheader "X-E" "orcpt"; }
+if envelope :is "ret" "HDRS" { addheader "X-E" "ret"; }
+if envelope :is "envid" "Q+1" { addheader "X-E" "envid"; }
+""")
+
+    def got():
+        (path,) = (site.box("d2.test", "fred") / "new").iterdir()
+        m = path.read_bytes()
+        path.unlink()
+        return sorted(line[5:].decode() for line in m.split(b"\n")
+                      if line.startswith(b"X-E: "))
+    with Lmtpd(site) as server, server.connect() as client:
+        client.hello()
+        client.message(["fred@d2.test"], mail())
+        assert got() == []
+        assert client.say("XFORWARD NAME=spike.test ADDR=192.0.2.7")[:3] == "250"
+        assert client.say("MAIL FROM:<a@b.test> RET=HDRS ENVID=Q+2B1")[:3] == "250"
+        assert client.say("RCPT TO:<fred@d2.test> NOTIFY=SUCCESS,DELAY "
+                          "ORCPT=rfc822;x@y.test")[:3] == "250"
+        assert client.say("DATA")[:3] == "354"
+        assert client.say("Subject: x\r\n\r\nx\r\n.")[:3] == "250"
+        assert got() == ["envid", "host spike.test", "ip 192.0.2.7", "notify",
+                         "orcpt", "ret"]
+
+
 # --- special use ---
 
 USE = """require ["fileinto", "special-use", "mailbox", "editheader"];
