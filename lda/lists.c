@@ -23,9 +23,9 @@ same_name(struct str a, struct str b)
 static int
 by_text(const void *a, const void *b)
 {
-	const struct str *x = a, *y = b;
+	const struct list_member *x = a, *y = b;
 
-	return str_cmp(*x, *y);
+	return str_cmp(x->lower, y->lower);
 }
 
 /* The member of a line; empty for none. */
@@ -44,30 +44,32 @@ member_of(struct str line)
 	return line;
 }
 
+/* `file` lives as long as the list. */
 static int
 fill(struct list *list, struct str file, struct arena *a)
 {
 	size_t lines = 1, n = 0, kept = 0;
 	char *p = arena_alloc(a, file.n + 1);
-	struct str text = str_mem(p, file.n), line;
+	struct str rest = file, line;
 
-	if (!p)
-		return -1;
-	for (size_t i = 0; i < file.n; i++) {
-		p[i] = ascii_lower(file.p[i]);
-		lines += p[i] == '\n';
-	}
+	for (size_t i = 0; i < file.n; i++)
+		lines += file.p[i] == '\n';
 	list->members = arena_array(a, lines, sizeof(*list->members));
-	if (!list->members)
+	if (!p || !list->members)
 		return -1;
-	while (text.n && str_split(&text, '\n', &line)) {
+	for (size_t i = 0; i < file.n; i++)
+		p[i] = ascii_lower(file.p[i]);
+	while (rest.n && str_split(&rest, '\n', &line)) {
 		line = member_of(line);
 		if (line.n)
-			list->members[n++] = line;
+			list->members[n++] = (struct list_member){
+			    .lower = str_mem(p + (line.p - file.p), line.n),
+			    .text = line };
 	}
 	qsort(list->members, n, sizeof(*list->members), by_text);
 	for (size_t i = 0; i < n; i++)
-		if (!kept || !str_eq(list->members[kept - 1], list->members[i]))
+		if (!kept || by_text(&list->members[kept - 1],
+		    &list->members[i]) != 0)
 			list->members[kept++] = list->members[i];
 	list->n = kept;
 	return 0;
@@ -148,7 +150,9 @@ out:
 static bool
 has(const struct list *list, struct str value)
 {
-	return list->n && bsearch(&value, list->members, list->n,
+	struct list_member key = { .lower = value };
+
+	return list->n && bsearch(&key, list->members, list->n,
 	    sizeof(*list->members), by_text);
 }
 
@@ -170,17 +174,17 @@ list_has(const struct list *list, struct str value)
 }
 
 bool
-list_address(struct str member)
+list_address(const struct list_member *member)
 {
-	ptrdiff_t at = str_chr(member, '@');
+	struct str s = member->text;
+	ptrdiff_t at = str_chr(s, '@');
 
-	if (at <= 0 || (size_t)at + 1 == member.n || member.n > ADDRESS_MAX ||
-	    at != str_rchr(member, '@'))
+	if (at <= 0 || (size_t)at + 1 == s.n || s.n > ADDRESS_MAX ||
+	    at != str_rchr(s, '@'))
 		return false;
-	for (size_t i = 0; i < member.n; i++)
-		if (ascii_iscntrl(member.p[i]) || member.p[i] == ' ' ||
-		    member.p[i] == '<' || member.p[i] == '>' ||
-		    member.p[i] == ',')
+	for (size_t i = 0; i < s.n; i++)
+		if (ascii_iscntrl(s.p[i]) || s.p[i] == ' ' || s.p[i] == '<' ||
+		    s.p[i] == '>' || s.p[i] == ',')
 			return false;
 	return true;
 }

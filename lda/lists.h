@@ -17,10 +17,15 @@
 /* Lists of one delivery. */
 #define LISTS_MAX 16
 
+struct list_member {
+	struct str lower;	/* what is compared */
+	struct str text;	/* as it was written: what mail is sent to */
+};
+
 struct list {
 	struct str name;
 	bool known;
-	struct str *members;	/* in lower case, sorted, none twice */
+	struct list_member *members;	/* sorted, none twice */
 	size_t n;
 };
 
@@ -41,6 +46,6 @@ const struct list *lists_find(struct lists *lists, const struct settings *s,
 /* Is the text a member, in any case? An address is also when its domain is. */
 bool list_has(const struct list *list, struct str value);
 /* Is a member an address that mail can be sent to? */
-bool list_address(struct str member);
+bool list_address(const struct list_member *member);
 
 #endif

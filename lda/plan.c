@@ -280,8 +280,9 @@ add_fileinto(struct planner *pl, const struct target *t,
 
 	if (plan_world_mailbox(&world, a->mailbox, a->special_use,
 	    a->mailbox_id, &mailbox) < 0)
-		return verdict_set(pl->v, V_TROUBLE, "mailbox of special use "
-		    "%.*s could not be asked for", STR_ARG(a->special_use));
+		return verdict_set(pl->v, V_TROUBLE, "the mailbox %.*s could "
+		    "not be looked for", STR_ARG(a->special_use.n ?
+		    a->special_use : a->mailbox_id));
 	if (add_copy(pl, t, s, mailbox, edition(r, a), a->imap_flags) < 0) {
 		if (pl->v->why != V_BAD_ADDRESS)
 			return -1;
@@ -326,7 +327,7 @@ redirect_list(struct planner *pl, const struct target *t,
 		return verdict_set(pl->v, V_TROUBLE, "list %.*s could not be "
 		    "read", STR_ARG(a->address));
 	for (size_t i = 0; i < list->n; i++)
-		n += list_address(list->members[i]);
+		n += list_address(&list->members[i]);
 	if (!n)
 		return into_inbox(pl, t, s, r, a,
 		    "redirect to a list without addresses");
@@ -334,9 +335,9 @@ redirect_list(struct planner *pl, const struct target *t,
 		return into_inbox(pl, t, s, r, a, "redirect to a list of more "
 		    "addresses than sieve_max_list_redirects");
 	for (size_t i = 0; i < list->n; i++)
-		if (list_address(list->members[i]) &&
+		if (list_address(&list->members[i]) &&
 		    add_redirect(pl, (struct plan_redirect){
-		    .to = list->members[i], .header = edition(r, a),
+		    .to = list->members[i].text, .header = edition(r, a),
 		    .target = t, .action = a, .settings = s }) < 0)
 			return -1;
 	return 0;

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from harness import accounts
-from harness.accounts import DovecotServer, Vboxadm
+from harness.accounts import DovecotServer
+from test_managesieve import adm  # noqa: F401
 from test_sieve import folder, script
 
 MAIL = b"From: a@elsewhere.example\nSubject: work to do\n\nhello\n"
@@ -22,18 +23,6 @@ protocol imap {{
 @pytest.fixture(params=["d1.test", "d2.test"])
 def domain(request):
     return request.param
-
-
-@pytest.fixture
-def adm(site):
-    site.configure(directory=[f"sqlite:{site.state}/vbox.db"])
-    adm = Vboxadm(site)
-    adm("domain", "add", "d1.test")
-    adm("domain", "add", "d2.test", "--format", "maildir")
-    for domain in ("d1.test", "d2.test"):
-        adm("user", "add", f"fred@{domain}", "--password-stdin",
-            data=b"secret\n")
-    return adm
 
 
 @pytest.fixture
