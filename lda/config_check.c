@@ -217,6 +217,12 @@ check_part(struct check *k, const struct settings *s, enum part part)
 		look(k, "submit", s->submit, A_FILE, X_OK);
 	if (WANTED(scanners))
 		look_scanners(k, &s->scanners);
+	if (s->content_rules.n && WANTED(content_rules))
+		look(k, "magic_database", k->config->global.magic_database,
+		    A_FILE, R_OK);
+	if (strncmp(s->content_quarantine, "maildir:", 8) == 0 &&
+	    WANTED(content_quarantine))
+		look_root(k, s, "content_quarantine", s->content_quarantine + 8);
 	if (WANTED(quota_template))
 		look(k, "quota_template", s->quota_template, A_FILE, R_OK);
 	if (s->sieve_engine == SET_ENGINE_NONE)

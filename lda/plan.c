@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "lda/content_memo.h"
-#include "lda/content_rules.h"
 #include "lda/filter.h"
 #include "lda/log.h"
 #include "lda/metrics.h"
 #include "lda/place.h"
+#include "lda/plan_content.h"
 #include "lda/plan_scan.h"
 #include "lda/plan_world.h"
 #include "lda/script_cache.h"
@@ -23,8 +23,6 @@
 #define BOXES_MAX 2000
 /* What a rehearsal shows. */
 #define TRACE_MAX (1024 * 1024)
-/* Of an attachment's name, in a reply. */
-#define NAME_SHOWN 60
 /* Of a script's problem, this much is told. */
 #define PROBLEM_MAX 600
 
@@ -500,67 +498,6 @@ run_filter(struct planner *pl, const struct target *t,
 
 /* --- the content policy ----------------------------------------------------------- */
 
-/* The sentence for a sender: what was found, nothing of ours. */
-static void
-say_refused(struct verdict *v, const struct content_facts *f)
-{
-	static const struct {
-		unsigned flag;
-		const char *what;
-	} words[] = {
-		{ ATTACHMENT_BOMB, "an archive that unpacks to far too much" },
-		{ ATTACHMENT_EXECUTABLE, "a program or script" },
-		{ ATTACHMENT_ENCRYPTED, "encrypted" },
-		{ ATTACHMENT_BROKEN, "damaged" },
-		{ ATTACHMENT_MISMATCH, "not what its name says" },
-	};
-	const char *what = "of a kind that is not accepted here";
-	struct buf name;
-
-	for (size_t i = sizeof(words) / sizeof(words[0]); i-- > 0;)
-		if (f->flags & words[i].flag)
-			what = words[i].what;
-	buf_init(&name, VERDICT_TEXT);
-	for (size_t i = 0; i < f->name.n && i < NAME_SHOWN; i++)
-		(void)buf_addc(&name, f->name.p[i] < ' ' || f->name.p[i] > '~' ||
-		    f->name.p[i] == '"' ? '?' : f->name.p[i]);
-	if (name.n)
-		verdict_say(v, "Attachment \"%s\" refused: %s", name.p, what);
-	else
-		verdict_say(v, "Attachment refused: %s", what);
-	buf_release(&name);
-}
-
-/* Keeps the severest answer, for the log. */
-static void
-note_content(const struct planner *pl, const struct filter_content *c)
-{
-	static const enum metric counters[CONTENT_ACT_COUNT] = {
-		[CONTENT_ACCEPT] = METRIC_CONTENT_ACCEPTED,
-		[CONTENT_TAG] = METRIC_CONTENT_TAGGED,
-		[CONTENT_QUARANTINE] = METRIC_CONTENT_QUARANTINED,
-		[CONTENT_REJECT] = METRIC_CONTENT_REJECTED,
-	};
-	struct plan_content *to = &pl->p->content;
-
-	if (pl->agent->mode == DELIVERY_REAL)
-		metrics_add(c->judged ? counters[c->facts.act] :
-		    METRIC_CONTENT_FAILED, 1);
-	if (!c->judged) {
-		if (pl->agent->mode == DELIVERY_REAL)
-			log_say(SET_LOG_WARNING, "content policy not asked for "
-			    "%s (msgid %s): %.*s", pl->parcel->id,
-			    pl->parcel->trace.msgid, STR_ARG(c->why));
-		to->failed = true;
-		to->why = c->why;
-	}
-	if (!to->asked || c->facts.act > to->act) {
-		to->act = c->facts.act;
-		to->facts = c->facts;
-	}
-	to->asked = true;
-}
-
 static int
 set_mark(struct planner *pl, const struct content_facts *facts)
 {
@@ -642,12 +579,8 @@ obey(struct planner *pl, const struct target *t, const struct settings *s,
 	if (c->facts.act == CONTENT_ACCEPT)
 		return WAY_ON;
 	if (c->facts.act == CONTENT_REJECT) {
-		if (++pl->refused == pl->who->resolution->target_count) {
-			verdict_set(pl->v, V_POLICY, "content policy: %.*s",
-			    STR_ARG(c->facts.rule));
-			say_refused(pl->v, &pl->p->content.facts);
-			return -1;
-		}
+		if (++pl->refused == pl->who->resolution->target_count)
+			return plan_content_refuse(pl->p, pl->v);
 		/* One of several cannot speak for the others: a refusal would
 		 * come to them again and again. */
 		c->facts.act = CONTENT_QUARANTINE;
@@ -683,27 +616,6 @@ scanned(struct planner *pl, const struct target *t, const struct settings *s)
 	return quarantine(pl, t, s) < 0 ? -1 : WAY_DONE;
 }
 
-/* The rules for a target; what is wrong with those of the directory is said. */
-static int
-rules_for(const struct planner *pl, const struct target *t,
-    const struct settings *s, struct str *rules_r)
-{
-	struct str why;
-
-	if (content_rules(s, t->kind == TARGET_MAILBOX ? &t->account : NULL,
-	    pl->p->arena, rules_r, &why, pl->v) < 0)
-		return -1;
-	if (why.n && pl->agent->mode == DELIVERY_REHEARSAL)
-		(void)buf_addf(&pl->p->trace, "error: content policy of the "
-		    "directory: %.*s\n", STR_ARG(why));
-	else if (why.n)
-		log_say(SET_LOG_ERROR, "content policy of <%.*s> in the "
-		    "directory: %.*s", STR_ARG(t->address), STR_ARG(why));
-	return 0;
-}
-
-/* --- targets ----------------------------------------------------------------------- */
-
 /* Asks the policy for a target and runs its scripts. WAY_ON: r holds the plan;
  * WAY_DONE: nothing more to do; -1. */
 static int
@@ -731,7 +643,7 @@ filter(struct planner *pl, const struct target *t, const struct settings *s,
 	if (r->trace.n)
 		(void)buf_adds(&pl->p->trace, buf_str(&r->trace));
 	if (rules.n) {
-		note_content(pl, &content);
+		plan_content_note(pl->agent, pl->parcel, &content, pl->p);
 		way = obey(pl, t, s, &content);
 	}
 	/* Of the policy alone the log has told. */
@@ -753,7 +665,7 @@ plan_remote(struct planner *pl, const struct target *t)
 
 	if (way != WAY_ON)
 		return way;
-	if (rules_for(pl, t, s, &rules) < 0)
+	if (plan_content_rules(pl->agent, t, s, pl->p, &rules, pl->v) < 0)
 		return -1;
 	if (rules.n)
 		way = filter(pl, t, s, &none, rules, &r);
@@ -795,7 +707,7 @@ plan_mailbox(struct planner *pl, const struct target *t)
 		if (bad)
 			return -1;
 	}
-	if (rules_for(pl, t, s, &rules) < 0)
+	if (plan_content_rules(pl->agent, t, s, pl->p, &rules, pl->v) < 0)
 		return -1;
 	if (scripts.n == 0 && rules.n == 0 &&
 	    pl->agent->mode != DELIVERY_REHEARSAL)

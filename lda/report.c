@@ -64,6 +64,28 @@ plain(const struct report *r, struct buf *out)
 		    verdict_code(v), verdict_text(v));
 }
 
+/* The word for what the content policy said; empty: there is none. */
+static struct str
+content_word(const struct plan_content *c)
+{
+	return !c->asked ? STR("") : c->failed ? STR("failed") :
+	    str_of(content_act_word(c->act));
+}
+
+static void
+json_content(const struct plan_content *c, struct buf *out)
+{
+	if (!c->asked)
+		return;
+	json_name(out, "content");
+	buf_addc(out, '{');
+	json_member(out, "verdict", content_word(c));
+	json_member(out, "rule", c->facts.rule);
+	json_member(out, "attachment", c->facts.name);
+	json_member(out, "type", c->facts.type);
+	buf_addc(out, '}');
+}
+
 static void
 json(const struct report *r, struct buf *out)
 {
@@ -110,6 +132,8 @@ json(const struct report *r, struct buf *out)
 	buf_addc(out, ']');
 	if (r->delivery)
 		json_member(out, "trace", delivery_trace(r->delivery));
+	if (r->delivery)
+		json_content(delivery_content(r->delivery), out);
 	json_name(out, "steps");
 	buf_addc(out, '[');
 	for (size_t i = 0; i < r->resolution->step_count; i++) {
@@ -177,8 +201,7 @@ report_log(const struct report *r)
 
 		line.box = delivery_boxes(r->delivery);
 		if (c->asked) {
-			line.content = c->failed ? STR("failed") :
-			    str_of(content_act_word(c->act));
+			line.content = content_word(c);
 			line.rule = c->facts.rule;
 			line.attachment = c->facts.name;
 			line.type = c->facts.type;

@@ -73,28 +73,16 @@ take_version(const struct sql_row *row, void *arg, struct verdict *v)
 	    SQL_SCHEMA_VERSION);
 }
 
-static int
-take_column(const struct sql_row *row, void *arg, struct verdict *v)
-{
-	(void)v;
-	if (row->count > 0 && str_eq(row->values[0], STR("content")))
-		*(bool *)arg = true;
-	return 0;
-}
-
 /* A question failed: because the database was made before a column came, and
  * is not upgraded yet? Not asked when it took long to fail. */
 static bool
 lacks_columns(struct sql_directory *s, int64_t asked_ms)
 {
-	struct sql_statement st = {
-		.slot = SQL_ONCE, .text = s->driver->columns,
-	};
 	struct verdict ignored = VERDICT_INIT;
-	bool there = false;
+	bool there = true;
 
 	return clock_mono_ms() - asked_ms < QUICK_MS &&
-	    s->driver->query(s->db, &st, take_column, &there, &ignored) == 0 &&
+	    sql_columns_current(s->driver, s->db, &there, &ignored) == 0 &&
 	    !there;
 }
 

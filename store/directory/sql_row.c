@@ -247,3 +247,28 @@ sql_row_entry(const struct sql_row *row, struct sql_columns *columns,
 	}
 	return 0;
 }
+
+/* --- what there is --------------------------------------------------------------- */
+
+static int
+take_name(const struct sql_row *row, void *arg, struct verdict *v)
+{
+	(void)v;
+	if (row->count > 0 && str_eq(row->values[0],
+	    str_of(column_names[COLUMN_CONTENT])))
+		*(bool *)arg = true;
+	return 0;
+}
+
+int
+sql_columns_current(const struct sql_driver *driver, void *db,
+    bool *current_r, struct verdict *v)
+{
+	struct sql_statement st = { .slot = SQL_ONCE, .text = driver->columns };
+	bool there = false;
+
+	if (driver->query(db, &st, take_name, &there, v) < 0)
+		return -1;
+	*current_r = there;
+	return 0;
+}

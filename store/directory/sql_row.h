@@ -6,6 +6,8 @@
 #ifndef STORE_DIRECTORY_SQL_ROW_H
 #define STORE_DIRECTORY_SQL_ROW_H
 
+#include <stdbool.h>
+
 #include "store/base/arena.h"
 #include "store/base/verdict.h"
 #include "store/directory/record.h"
@@ -24,5 +26,10 @@ struct sql_columns {
  */
 int sql_row_entry(const struct sql_row *row, struct sql_columns *columns,
     struct arena *a, struct directory_entry *entry, struct verdict *v);
+
+/* Has this database the newest column, or was it made before that came? 0 or
+ * -1. */
+int sql_columns_current(const struct sql_driver *driver, void *db,
+    bool *current_r, struct verdict *v);
 
 #endif

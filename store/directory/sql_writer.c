@@ -303,26 +303,14 @@ take_version(const struct sql_row *row, void *arg, struct verdict *v)
 	return 0;
 }
 
-static int
-take_column(const struct sql_row *row, void *arg, struct verdict *v)
-{
-	(void)v;
-	if (row->count > 0 && str_eq(row->values[0], STR("content")))
-		*(bool *)arg = true;
-	return 0;
-}
-
 /* Columns that came later. An older program does not miss them, so the version
  * stays. */
 static int
 add_columns(struct sql_writer *w, struct verdict *v)
 {
-	struct sql_statement st = {
-		.slot = SQL_ONCE, .text = w->driver->columns,
-	};
-	bool there = false;
+	bool there;
 
-	if (w->driver->query(w->db, &st, take_column, &there, v) < 0)
+	if (sql_columns_current(w->driver, w->db, &there, v) < 0)
 		return -1;
 	return there ? 0 : run(w, SQL_ONCE,
 	    "ALTER TABLE accounts ADD COLUMN content TEXT", NULL, 0, v);

@@ -1,4 +1,5 @@
 """The content policy through both doors, by the real programs."""
+import json
 import os
 import re
 import signal
@@ -301,6 +302,11 @@ def test_explain_and_rehearsal_show_what_was_found(site):
     assert re.search(r"^5.7.1 <fred@d2.test> Attachment \"run.bin\" refused: a "
                      r"program or script", said, re.M), said
     assert not site.messages("d2.test", "fred")
+    told = json.loads(site.deliver("-n", "-j", "--", "d2.test", "fred",
+                                   data=data).stdout)
+    assert told["content"]["verdict"] == "reject"
+    assert told["content"]["rule"] == "reject executable"
+    assert told["content"]["attachment"] == "run.bin"
     # And without any policy what is there is shown, too.
     site.configure(content_rules=[])
     said = site.deliver("-n", "--", "d2.test", "fred", data=data).stdout.decode()
@@ -324,6 +330,20 @@ def test_a_wrong_rule_is_told_with_its_line(site, rule, what):
     assert r.returncode == 78
     assert f"{site.conf}:{line}: content_rules" in r.stderr.decode(), r.stderr
     assert what in r.stderr.decode()
+
+
+def test_what_a_policy_needs_is_looked_for(site):
+    site.configure(content_rules=RULES, magic_database="/nonexistent.mgc",
+                   content_quarantine="maildir:/nonexistent/%d/%n")
+    r = subprocess.run([site.bin / "vbox-lmtpd", "-t", "-c", site.conf],
+                       stderr=subprocess.PIPE, env=site.environment(),
+                       check=False)
+    assert r.returncode == 0
+    for name in ("magic_database", "content_quarantine"):
+        line = 1 + next(i for i, text in enumerate(
+            site.conf.read_text().splitlines()) if name in text)
+        assert f"{site.conf}:{line}: {name}: /nonexistent" in \
+            r.stderr.decode(), r.stderr
 
 
 @pytest.mark.parametrize("failure,code,where", [
