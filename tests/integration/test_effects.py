@@ -154,6 +154,36 @@ def test_vacation_answers_once(site, outbox):
     assert len(outbox.mails()) == 2
 
 
+def test_vacation_answers_as_often_as_the_script_wants(site, outbox):
+    """RFC 6131: :seconds 0 answers each message; :days 0 is a day."""
+    script(site, 'require "vacation-seconds"; vacation :seconds 0 "x";')
+    deliver(site)
+    deliver(site)
+    assert len(outbox.mails()) == 2
+    script(site, 'require "vacation"; vacation :days 0 "x";')
+    deliver(site)
+    deliver(site)
+    assert len(outbox.mails()) == 3
+
+
+@pytest.mark.parametrize("tag,sender,want", [
+    ("", "anna@client.test", b"fred@d1.test"),
+    (':from "Fred <me@else.test>"', "anna@client.test", b"me@else.test"),
+    (':from "me@else.test"', "", b"<>"),
+], ids=["user", "from", "null"])
+def test_notification(site, outbox, tag, sender, want):
+    """RFC 5436 section 2.7: who sends it, to whom, and what it says of itself."""
+    script(site, f'require "enotify"; notify {tag} :message "new" '
+           '"mailto:a@x.test%2Cb@x.test?cc=c@x.test,a@x.test";')
+    deliver(site, sender=sender)
+    [(args, mail)] = outbox.mails()
+    assert args == b"-oi -f " + want + b" -- a@x.test b@x.test c@x.test"
+    assert fields(mail, "To") == [b"a@x.test, b@x.test"]
+    assert fields(mail, "Cc") == [b"c@x.test"]
+    assert fields(mail, "Subject") == [b"new"]
+    assert fields(mail, "Auto-Submitted")[0].startswith(b"auto-notified")
+
+
 @pytest.mark.parametrize("sender,change", [
     ("", (b"", b"")),
     ("mailer-daemon@x.test", (b"", b"")),
