@@ -361,8 +361,10 @@ take_action(struct planner *pl, const struct target *t,
 	case ENGINE_REJECT:
 	case ENGINE_EREJECT:
 		/* For the only mailbox: refuse, the client tells the sender.
-		 * One of several cannot speak for the others. */
-		if (pl->who->resolution->target_count == 1) {
+		 * One of several cannot speak for the others, and a copy that
+		 * an earlier script wanted is to be kept. */
+		if (pl->who->resolution->target_count == 1 &&
+		    pl->p->copy_count == 0 && pl->p->redirect_count == 0) {
 			verdict_set(pl->v, V_POLICY, "refused by script");
 			say_reason(pl->v, a->reason);
 			return -1;

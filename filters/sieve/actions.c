@@ -116,7 +116,7 @@ rejects(enum engine_act k)
 	return k == ENGINE_REJECT || k == ENGINE_EREJECT;
 }
 
-/* RFC 5429 section 2.4, RFC 5230 section 4.7, as Pigeonhole has them. */
+/* RFC 5429 section 2.3, RFC 5230 section 4.7, as Pigeonhole has them. */
 static int
 check_conflict(struct run *r, const struct node *n,
     const struct engine_action *old, const struct engine_action *a)
@@ -136,6 +136,39 @@ check_conflict(struct run *r, const struct node *n,
 		return run_error(r, n, "vacation was called already (line %u)",
 		    old->line);
 	return 0;
+}
+
+/*
+ * A script can know nothing of those that ran before it: a copy that the site
+ * keeps of everything must not forbid the user to reject, and who has been
+ * answered is not answered again.
+ */
+enum standing {
+	STANDS,
+	NEEDLESS,
+	CONFLICTS,
+};
+
+static enum standing
+standing(struct run *r, const struct node *n, const struct engine_action *a)
+{
+	struct engine_result *res = r->result;
+	enum standing s = STANDS;
+
+	for (size_t i = 0; i < res->n_actions; i++) {
+		const struct engine_action *old = &res->actions[i];
+		bool earlier = i < r->script_actions;
+
+		if (earlier && rejects(a->kind) && delivers(old->kind))
+			continue;
+		if (earlier && ((rejects(a->kind) && rejects(old->kind)) ||
+		    (a->kind == ENGINE_VACATION &&
+		    old->kind == ENGINE_VACATION)))
+			s = NEEDLESS;
+		else if (check_conflict(r, n, old, a))
+			return CONFLICTS;
+	}
+	return s;
 }
 
 /* The domain in any case, the local part as it is (RFC 5321 section 2.4). */
@@ -276,9 +309,16 @@ plan_add(struct run *r, const struct node *n, struct engine_action *a)
 		a->kind = ENGINE_KEEP;
 		a->mailbox = (struct str){ 0 };
 	}
-	for (size_t i = 0; i < res->n_actions; i++)
-		if (check_conflict(r, n, &res->actions[i], a))
-			return -1;
+	switch (standing(r, n, a)) {
+	case CONFLICTS:
+		return -1;
+	case NEEDLESS:
+		run_trace(r, n, "an earlier script has done so already");
+		cancel_implicit_keep(r, a);
+		return 0;
+	case STANDS:
+		break;
+	}
 	cancel_implicit_keep(r, a);
 	for (size_t i = 0; i < res->n_actions; i++) {
 		if (!same(&res->actions[i], a))

@@ -166,6 +166,28 @@ def test_vacation_answers_as_often_as_the_script_wants(site, outbox):
     assert len(outbox.mails()) == 3
 
 
+def test_what_the_site_does_first_is_no_conflict(site, outbox):
+    """A copy kept of everything, and a user who rejects; two who answer."""
+    g = site.own_dir(site.dir / "global")
+    before = g / "before.sieve"
+    site.configure(sieve_before=[before])
+    before.write_text('require ["fileinto", "copy"]; fileinto :copy "All";')
+    script(site, 'require "reject"; reject "Not you.";')
+    deliver(site)
+    assert site.messages("d1.test", "fred") == []
+    folder = site.home / "d1.test" / "fred" / "mail" / "All"
+    assert folder.read_bytes().count(LETTER) == 1
+    [(args, mail)] = outbox.mails()
+    assert args == b"-oi -f <> -- anna@client.test"
+    assert b"Not you." in mail
+    before.write_text('require "vacation"; vacation "The house is closed.";')
+    script(site, 'require "vacation"; vacation "I am away.";')
+    deliver(site)
+    assert len(site.messages("d1.test", "fred")) == 1
+    assert len(outbox.mails()) == 2
+    assert b"closed" in outbox.mails()[1][1]
+
+
 @pytest.mark.parametrize("tag,sender,want", [
     ("", "anna@client.test", b"fred@d1.test"),
     (':from "Fred <me@else.test>"', "anna@client.test", b"me@else.test"),
