@@ -248,10 +248,10 @@ fill_map(const struct copy_head *h, struct str copy)
 
 void
 slot_copy_begin(const char *path, const struct slot_append *what,
-    struct str copy)
+    struct str copy, uint64_t sum)
 {
 	struct copy_head h = { .magic = COPY_MAGIC, .busy = 1, .what = *what,
-	    .n = copy.n };
+	    .n = copy.n, .sum = sum };
 
 	/* A torn tail that we could not take away ourselves is the next
 	 * delivery's: its copy stays, and we take another slot. */
@@ -262,7 +262,6 @@ slot_copy_begin(const char *path, const struct slot_append *what,
 	if (copy.n == 0 || copy.n > SLOT_COPY_MAX || !have_slot(path))
 		return;
 	slot.pending = true;
-	h.sum = checksum_of(copy.p, copy.n);
 	/* Without it the tail is judged by its sums. */
 	if (slot.again && map_copy(sizeof(h) + copy.n))
 		fill_map(&h, copy);

@@ -36,8 +36,9 @@ void slot_lock_useless(void);
 /* Our pid as liblockfile's L_PID has it. 0 or -1. */
 int slot_write_pid(int fd);
 
+/* `sum` is checksum_of(copy), which the caller has made already. */
 void slot_copy_begin(const char *dir, const struct slot_append *what,
-    struct str copy);
+    struct str copy, uint64_t sum);
 void slot_copy_end(void);
 
 enum slot_tail {

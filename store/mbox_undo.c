@@ -307,7 +307,8 @@ undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
 	r.ino = (uint32_t)ino;
 	what.ino = ino;
 	if (u->slot_dir)
-		slot_copy_begin(u->slot_dir, &what, copy);
+		slot_copy_begin(u->slot_dir, &what, copy,
+		    checksum_value(&plan->sums));
 	memcpy(r.sum, plan->sum, sizeof(r.sum));
 	r.own_sum = record_sum(&r);
 	if (u->place != UNDO_FILE) {
