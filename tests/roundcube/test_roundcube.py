@@ -6,6 +6,7 @@ import os
 import subprocess
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from harness import GID, TOP, UID
 from harness.accounts import DovecotServer, Vboxadm
@@ -191,10 +192,15 @@ def test_out_of_office(domain, mta, service, browser, user):
     user.page("_task=settings&_action=plugin.managesieve-vacation")
     browser.write("#vacation_reason", "Back on Monday – Grüße")
     browser.write("#vacation_subject", "Away: für eine Woche")
+    # Escape closes the calendar that opens.
+    browser.write("#vacation_datefrom", "2020-01-01" + Keys.ESCAPE)
+    browser.write("#vacation_dateto", "2099-12-31" + Keys.ESCAPE)
     browser.choose("#vacation_status", "On")
     browser.picture("vacation")
     browser.click("button.submit")
     user.saved()
+    script = service.site.home / domain / "fred" / ".dovecot.sieve"
+    assert script.read_text().count("currentdate") == 2
     for n in range(2):
         sends(mta, fred, f"question {n}", f"Jane <{jane}>")
     user.sees("question 1")
