@@ -76,6 +76,12 @@ check_target(const struct agent *agent, const struct target *t,
 	int r;
 
 	arena_init(&arena, PLACE_ARENA);
+	if (agent->mode == DELIVERY_REAL &&
+	    quota_account_brief(s, t, &arena, &a, v) == 0 &&
+	    quota_glance(&a, size)) {
+		arena_release(&arena);
+		return 0;
+	}
 	r = quota_account_fill(s, t, agent->resolver->directory, &arena, &walk,
 	    &a, v);
 	if (r == 0)

@@ -45,6 +45,13 @@ quota_account_limited(const struct settings *s, const struct target *t)
 	    quota_account_domain_bytes(s, t);
 }
 
+static struct maildirsize_limits
+limits_of(const struct settings *s, const struct target *t)
+{
+	return (struct maildirsize_limits){ quota_account_bytes(s, t),
+	    quota_account_messages(s, t) };
+}
+
 /* --- folders ---------------------------------------------------------------------- */
 
 /* The name of a folder on disk is `name`? What cannot be one is none. */
@@ -171,8 +178,7 @@ fill_place(const struct settings *s, const struct target *t,
 		.format = spec.format,
 		.root = spec.root,
 		.path = spec.path,
-		.limits = { quota_account_bytes(s, t),
-		    quota_account_messages(s, t) },
+		.limits = limits_of(s, t),
 		.file_mode = spec.file_mode,
 		.state_root = s->state_dir,
 	};
@@ -368,31 +374,41 @@ ledger_path(struct str domain, struct arena *arena, const char **path_r,
 }
 
 int
+quota_account_brief(const struct settings *s, const struct target *t,
+    struct arena *arena, struct quota_account *a_r, struct verdict *v)
+{
+	*a_r = (struct quota_account){
+		.place = { .limits = limits_of(s, t) },
+		.local = t->account.local,
+		.domain = t->account.domain,
+		.domain_bytes = quota_account_domain_bytes(s, t),
+		.grace = s->quota_grace,
+		.state_root = s->state_dir,
+	};
+	return ledger_path(t->account.domain, arena, &a_r->ledger_path, v);
+}
+
+int
 quota_account_fill(const struct settings *s, const struct target *t,
     struct directory *directory, struct arena *arena,
     struct quota_account_walk *walk, struct quota_account *a_r,
     struct verdict *v)
 {
-	struct quota_account a = {
-		.local = t->account.local,
-		.domain = t->account.domain,
-		.domain_bytes = quota_account_domain_bytes(s, t),
-		.grace = s->quota_grace,
-		.warnings = s->quota_warnings.v,
-		.warning_count = s->quota_warnings.n,
-		/* %h is elsewhere, and the Maildir below it. */
-		.elsewhere = t->account.home.n > 0,
-		.state_root = s->state_dir,
-		.walk = walk_domain,
-		.walk_arg = walk,
-	};
+	struct quota_account a;
 
+	if (quota_account_brief(s, t, arena, &a, v) < 0)
+		return -1;
+	a.warnings = s->quota_warnings.v;
+	a.warning_count = s->quota_warnings.n;
+	/* %h is elsewhere, and the Maildir below it. */
+	a.elsewhere = t->account.home.n > 0;
+	a.walk = walk_domain;
+	a.walk_arg = walk;
 	*walk = (struct quota_account_walk){ .settings = s,
 	    .directory = directory, .domain = t->account.domain,
 	    .format = t->domain.format, .bytes = t->domain.user_quota_bytes,
 	    .messages = t->domain.user_quota_messages };
-	if (fill_place(s, t, arena, &a.place, v) < 0 ||
-	    ledger_path(t->account.domain, arena, &a.ledger_path, v) < 0)
+	if (fill_place(s, t, arena, &a.place, v) < 0)
 		return -1;
 	*a_r = a;
 	return 0;

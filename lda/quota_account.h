@@ -29,6 +29,9 @@ uint64_t quota_account_domain_bytes(const struct settings *s,
 /* Is there any of them? Costs nothing. */
 bool quota_account_limited(const struct settings *s, const struct target *t);
 
+/* Limits and ledger alone: what quota_glance() asks. */
+int quota_account_brief(const struct settings *s, const struct target *t,
+    struct arena *arena, struct quota_account *a_r, struct verdict *v);
 /*
  * *a_r borrows from the arena, the settings, the target and *walk. The
  * directory may be NULL when the domain is not to be counted. 0, or -1.

@@ -545,14 +545,44 @@ quota_settle(struct quota_hold **h, struct quota_news *news_r,
 /* Below half of every limit when it was looked at last? Then nothing more is
  * asked at RCPT: it would have to be filled by other ways than by mail. */
 static bool
-half_empty(const struct quota_account *a, const struct ledger_entry *e,
+half_empty(const struct quota_account *a, const struct ledger *l,
     uint64_t bytes)
 {
-	const struct maildirsize_limits *l = &a->place.limits;
+	const struct maildirsize_limits *limits = &a->place.limits;
+	struct ledger_key key;
+	struct ledger_entry e;
 
-	return (e->flags & LEDGER_SEEN) &&
-	    (!l->bytes || (e->bytes + bytes) * 2 <= l->bytes) &&
-	    (!l->messages || (e->messages + 1) * 2 <= l->messages);
+	if (!limits->bytes && !limits->messages)
+		return true;
+	key = ledger_key_of(a->local, a->domain);
+	return ledger_peek(l, &key, &e) && (e.flags & LEDGER_SEEN) &&
+	    (!limits->bytes || (e.bytes + bytes) * 2 <= limits->bytes) &&
+	    (!limits->messages || (e.messages + 1) * 2 <= limits->messages);
+}
+
+static bool
+domain_has_room(const struct quota_account *a, const struct ledger *l,
+    uint64_t bytes)
+{
+	uint64_t total;
+
+	return !a->domain_bytes || (ledger_glance(l, &total) &&
+	    fits(total, bytes, a->domain_bytes, a->grace));
+}
+
+bool
+quota_glance(const struct quota_account *a, uint64_t bytes)
+{
+	struct verdict ignored = VERDICT_INIT;
+	struct ledger *l;
+	bool enough;
+
+	if (ledger_open(a->state_root, a->ledger_path, LEDGER_ASK, &l,
+	    &ignored) < 0)
+		return false;
+	enough = half_empty(a, l, bytes) && domain_has_room(a, l, bytes);
+	ledger_close(&l);
+	return enough;
 }
 
 static bool
@@ -569,11 +599,8 @@ account_has_room(const struct quota_account *a, const struct ledger *l,
 	if (!limits->bytes && !limits->messages)
 		return true;
 	quota_found_init(&f);
-	if (ledger_peek(l, &key, &e)) {
-		if (half_empty(a, &e, bytes))
-			return true;
+	if (ledger_peek(l, &key, &e))
 		remember(&f, &e);
-	}
 	/* What has to be counted is counted by the delivery. */
 	room = quota_usage(&a->place, QUOTA_PEEK, &f, &ignored) <= 0 ||
 	    (fits(f.usage.bytes, bytes, limits->bytes, a->grace) &&
@@ -587,13 +614,14 @@ static bool
 plenty(const struct quota_account *a, uint64_t bytes)
 {
 	struct verdict ignored = VERDICT_INIT;
-	struct ledger *l;
 	uint64_t total;
+	struct ledger *l;
 	bool enough;
 
 	if (ledger_open(a->state_root, a->ledger_path, LEDGER_ASK, &l,
 	    &ignored) < 0)
 		return true;	/* the delivery will tell */
+	/* A total that is not known is found out by the delivery, too. */
 	enough = account_has_room(a, l, bytes) && (!a->domain_bytes ||
 	    !ledger_glance(l, &total) ||
 	    fits(total, bytes, a->domain_bytes, a->grace));

@@ -73,6 +73,10 @@ struct quota_hold;
 /* Is there anything to be looked after? */
 bool quota_wanted(const struct quota_account *a);
 
+/* At RCPT, before quota_check: is there certainly enough room, by what the
+ * ledger remembers? Costs no system call, and of the account no more than
+ * names, limits and ledger. */
+bool quota_glance(const struct quota_account *a, uint64_t bytes);
 /* 0, or -1: V_FULL, or what kept us from asking. */
 int quota_check(const struct quota_account *a, uint64_t bytes,
     struct quota_news *news_r, struct verdict *v);
