@@ -410,8 +410,11 @@ match_end(struct match *m)
 	char text[24];
 	struct str value;
 
-	if (m->type != MATCH_COUNT)
+	if (m->type != MATCH_COUNT) {
+		if (!m->count && m->run->job->trace)
+			run_trace(m->run, m->node, "nothing to compare");
 		return 0;
+	}
 	(void)snprintf(text, sizeof(text), "%llu",
 	    (unsigned long long)m->count);
 	value = str_of(text);

@@ -232,6 +232,41 @@ def test_a_rehearsal_knows_the_mailbox(site, domain):
     assert (b".Junk" if domain == "d2.test" else b"mail/Junk") in r.stdout
 
 
+def test_a_rehearsal_shows_what_was_found(site):
+    """Each test with the values that it saw (MISSION V7)."""
+    site.configure(sieve_spamtest_status_header="X-Spam-Score",
+                   sieve_spamtest_max_value="10")
+    script(site, "d1.test", "fred", "a@b.test\n", "addressbook")
+    script(site, "d1.test", "fred", """
+require ["spamtest", "relational", "special-use", "mailbox", "extlists",
+    "mboxmetadata", "environment"];
+if spamtest :value "ge" "9" { stop; }
+if specialuse_exists "\\\\Junk" { keep; }
+if mailboxexists "Absent" { stop; }
+if valid_ext_list "tag:x,2026:y" { stop; }
+if header :list "From" ":addrbook:default" { keep; }
+if metadataexists "INBOX" "/private/comment" { stop; }
+if environment "nothing" "x" { stop; }
+if header "List-Id" "x" { stop; }
+if header :is "Subject" ["one", "two"] { stop; }
+""")
+    make(site, "d1.test", "Junk")
+    r = deliver(site, "d1.test", "fred",
+                b"From: a@b.test\nX-Spam-Score: 7\nSubject: s\n\nx\n", "-n")
+    # "  .dovecot.sieve:4:   value ..." is "4 value ..."
+    shown = [" ".join(line.split(":", 1)[1].replace(":", " ", 1).split())
+             for line in r.stdout.decode().splitlines() if ".dovecot.sieve:" in line]
+    for wanted in ('4 value "7": no match', "4 spamtest: false",
+                   '5 use "\\Junk": Junk', "5 specialuse_exists: true",
+                   '6 mailbox "Absent": not there', "6 mailboxexists: false",
+                   '7 list "tag:x,2026:y": not known', "7 valid_ext_list: false",
+                   '8 value "a@b.test" :list ":addrbook:default"', "8 header: true",
+                   '9 annotation "/private/comment": not there',
+                   '10 no item "nothing"', "11 nothing to compare",
+                   '12 value "s": no match', "12 header: false"):
+        assert wanted in shown, (wanted, shown)
+
+
 # --- lists ---
 
 LISTS = """require ["extlists", "fileinto", "envelope"];

@@ -63,8 +63,10 @@ test(struct run *r, const struct node *n)
 		return run_error(r, n, "environment item \"%s\" could not be "
 		    "asked for", run_show(name));
 	/* section 4.2: an unknown item never matches */
-	if (a == ENGINE_NO)
+	if (a == ENGINE_NO) {
+		run_trace(r, n, "no item \"%s\"", run_show(name));
 		return 0;
+	}
 	x = match_value(&m, value);
 	return x ? x : match_end(&m);
 }
