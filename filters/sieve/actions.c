@@ -233,12 +233,12 @@ static void
 cancel_implicit_keep(struct run *r, const struct engine_action *a)
 {
 	switch (a->kind) {
-	case ENGINE_KEEP:
 	case ENGINE_DISCARD:
 	case ENGINE_REJECT:
 	case ENGINE_EREJECT:
 		r->implicit_keep = false;
 		break;
+	case ENGINE_KEEP:	/* or fileinto :copy "INBOX" */
 	case ENGINE_FILEINTO:
 	case ENGINE_REDIRECT:
 		if (!(a->flags & ENGINE_F_COPY))
@@ -395,6 +395,13 @@ plan_script_end(struct run *r, enum plan_end end)
 		keep.flags = ENGINE_F_FLAGS;
 		keep.imap_flags = str_mem(r->flags, r->n_flags);
 	}
+	/* beside fileinto :copy "INBOX": one copy, the last word counts */
+	for (size_t i = 0; i < res->n_actions; i++)
+		if (res->actions[i].kind == ENGINE_KEEP) {
+			if (r->n_flags)
+				merge(r, &res->actions[i], &keep);
+			return 0;
+		}
 	return add_keep(r, &keep);
 }
 
