@@ -315,6 +315,8 @@ const struct setting settings_table[] = {
 	    "TCP peers that may say XCLIENT and XFORWARD."),
 	ROW(workers, INTEGER, GLOBAL, "0", 0, 1024, NULL, NULL,
 	    "The processes that deliver; 0: by the number of processors."),
+	ROW(map_workers, INTEGER, GLOBAL, "0", 0, 32, NULL, NULL,
+	    "How many processes answer maps and policy questions, each those of many connections; 0: by the number of processors."),
 	ROW(max_connections, INTEGER, GLOBAL, "1000", 1, 100000, NULL, NULL,
 	    "The most connections at a time."),
 	ROW(max_recipients, INTEGER, GLOBAL, "1000", 100, 100000, NULL, NULL,

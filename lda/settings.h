@@ -189,6 +189,7 @@ struct settings {
 	const char *tls_key;
 	struct setting_list xclient_peers;
 	uint64_t workers;		/* 0: by the number of processors */
+	uint64_t map_workers;		/* likewise */
 	uint64_t max_connections;
 	uint64_t max_recipients;
 	uint64_t mailbox_concurrency;	/* 0: no limit */

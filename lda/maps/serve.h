@@ -1,7 +1,7 @@
 /*
- * A connection that is asked questions, one after another or many at once.
- * The protocols are tables of functions without descriptors; this is their
- * session.
+ * Questions, one after another or many at once, and their answers. The
+ * protocols are tables of functions without descriptors; lda/server/answerer
+ * has the connections.
  */
 #ifndef LDA_MAPS_SERVE_H
 #define LDA_MAPS_SERVE_H
@@ -9,7 +9,6 @@
 #include <stddef.h>
 
 #include "lda/delivery.h"
-#include "lda/server/roles.h"
 #include "store/base/arena.h"
 #include "store/base/buf.h"
 #include "store/base/str.h"
@@ -41,7 +40,5 @@ struct map_protocol {
 enum map_event map_feed(const struct map_protocol *p,
     const struct agent *agent, struct str *in, struct arena *a,
     struct buf *out);
-/* The connection, until the peer or we have had enough. */
-void map_serve(const struct map_protocol *p, const struct visit *v);
 
 #endif

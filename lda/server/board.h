@@ -20,6 +20,9 @@
 
 /* Mailboxes that one process waits for at a time and that are counted. */
 #define BOARD_WAITS 16
+/* The first slots are for processes that answer questions (answerer.h). More
+ * than map_workers may be: those of before a reload end by and by. */
+#define BOARD_ANSWERERS 64
 /* Sums that wake waiters; two mailboxes may share one. */
 #define BOARD_BELLS 4096
 
@@ -34,6 +37,7 @@ struct board_slot {
 	_Atomic int state;		/* enum board_state */
 	_Atomic pid_t pid;
 	_Atomic uint64_t served;	/* connections */
+	_Atomic unsigned connections;	/* open now; of those who answer */
 	_Atomic uint64_t waits[BOARD_WAITS];	/* mailboxes; 0: none */
 	unsigned generation;		/* of the configuration; the master writes it */
 	int64_t started_ms;

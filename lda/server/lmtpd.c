@@ -225,7 +225,7 @@ serve(struct service *s, enum given input, const struct options *o,
 
 	if (slots < SLOTS_LEAST)
 		slots = SLOTS_LEAST;
-	s->board = board_open((unsigned)slots, v);
+	s->board = board_open((unsigned)slots + BOARD_ANSWERERS, v);
 	if (!s->board || metrics_init(v) < 0)
 		return complain(v);
 	s->submitter = -1;

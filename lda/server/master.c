@@ -25,6 +25,10 @@
 /* Idle workers kept ready; with `workers = 0` two for each processor. */
 #define SPARE_PER_CPU 2
 #define SPARE_LEAST 4
+/* Processes that answer questions: one for each processor, and another one
+ * when one waits for a directory. */
+#define ANSWERERS_LEAST 2
+#define ANSWERERS_MOST 32
 /* Workers that were all busy once are kept so long: MTAs come in waves. */
 #define PEAK_KEPT_MS 60000
 /* A worker that dies sooner than this did not get to work: the next one
@@ -96,8 +100,27 @@ static unsigned
 most_workers(const struct master *m)
 {
 	uint64_t most = m->s->config.global.max_connections;
+	unsigned slots = m->s->board->slots - BOARD_ANSWERERS;
 
-	return most < m->s->board->slots ? (unsigned)most : m->s->board->slots;
+	return most < slots ? (unsigned)most : slots;
+}
+
+/* Processes that answer questions, where there is a door for them. */
+static unsigned
+answerers(const struct master *m)
+{
+	const struct listeners *l = &m->s->listeners;
+	uint64_t n = m->s->config.global.map_workers;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n == 0)
+		n = cpus > ANSWERERS_LEAST ? (uint64_t)cpus : ANSWERERS_LEAST;
+	if (n > ANSWERERS_MOST)
+		n = ANSWERERS_MOST;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].role->protocol != NULL)
+			return (unsigned)n;
+	return 0;
 }
 
 static unsigned
@@ -146,7 +169,7 @@ enough(struct master *m, unsigned want)
 	unsigned busy = 0, idle_most = 4 * want + 8;
 	int64_t now = clock_mono_ms();
 
-	for (unsigned i = 0; i < m->used; i++)
+	for (unsigned i = BOARD_ANSWERERS; i < m->used; i++)
 		busy += state_of(m, i) == BOARD_BUSY;
 	if (busy >= m->peak || now - m->peak_ms > PEAK_KEPT_MS) {
 		m->peak = busy;
@@ -155,14 +178,36 @@ enough(struct master *m, unsigned want)
 	return m->peak > idle_most ? m->peak : idle_most;
 }
 
+/* Keeps those who answer. */
+static void
+keep_answerers(struct master *m)
+{
+	unsigned want = answerers(m), slot = 0;
+
+	for (unsigned i = 0; i < BOARD_ANSWERERS && want > 0; i++)
+		if (state_of(m, i) != BOARD_FREE &&
+		    m->s->board->slot[i].generation == m->s->generation)
+			want--;
+	if (clock_mono_ms() < m->pause_until)
+		return;
+	for (; want > 0; want--) {
+		while (slot < BOARD_ANSWERERS &&
+		    state_of(m, slot) != BOARD_FREE)
+			slot++;
+		if (slot == BOARD_ANSWERERS || start_worker(m, slot) < 0)
+			break;
+	}
+}
+
 /* Keeps enough idle workers, of this generation, and not far too many. */
 static void
 keep_pool(struct master *m)
 {
 	unsigned idle = 0, all = 0, want = spare(m), most = most_workers(m);
-	unsigned idle_most = enough(m, want), slot = 0;
+	unsigned idle_most = enough(m, want), slot = BOARD_ANSWERERS;
 
-	for (unsigned i = 0; i < m->used; i++) {
+	keep_answerers(m);
+	for (unsigned i = BOARD_ANSWERERS; i < m->used; i++) {
 		const struct board_slot *b = &m->s->board->slot[i];
 		enum board_state state = state_of(m, i);
 
@@ -179,9 +224,11 @@ keep_pool(struct master *m)
 	if (clock_mono_ms() < m->pause_until)
 		return;
 	while (idle < want && all < most) {
-		while (slot < most && state_of(m, slot) != BOARD_FREE)
+		while (slot < most + BOARD_ANSWERERS &&
+		    state_of(m, slot) != BOARD_FREE)
 			slot++;
-		if (slot >= most || start_worker(m, slot) < 0)
+		if (slot >= most + BOARD_ANSWERERS ||
+		    start_worker(m, slot) < 0)
 			break;
 		idle++;
 		all++;
@@ -210,7 +257,10 @@ buried(struct master *m, unsigned slot, pid_t pid, int status)
 
 	if (!idle_end) {
 		metrics_add(METRIC_WORKER_CRASHES, 1);
-		if (state_of(m, slot) == BOARD_BUSY)
+		if (slot < BOARD_ANSWERERS)
+			metrics_subtract(METRIC_CONNECTIONS_NOW,
+			    atomic_load(&b->connections));
+		else if (state_of(m, slot) == BOARD_BUSY)
 			metrics_subtract(METRIC_CONNECTIONS_NOW, 1);
 		log_say(SET_LOG_ERROR, "worker %d ended with %s %d, "
 		    "after %llu connections", (int)pid,
@@ -427,9 +477,11 @@ wait_for_events(struct master *m)
 	uint64_t pokes;
 	int ms = next_timeout(m);
 
+	/* Those who answer turn away for themselves; poll(2) passes over -1. */
 	if (m->busy)
 		for (size_t i = 0; i < l->n; i++)
-			p[count++] = (struct pollfd){ .fd = l->v[i].fd,
+			p[count++] = (struct pollfd){ .fd =
+			    l->v[i].role->protocol != NULL ? -1 : l->v[i].fd,
 			    .events = POLLIN };
 	ts = (struct timespec){ .tv_sec = ms / 1000,
 	    .tv_nsec = ms % 1000 * 1000000L };

@@ -26,22 +26,10 @@ map_list(const struct settings *s)
 	return &s->map_listen;
 }
 
-static void
-socketmap_serve(const struct visit *v)
-{
-	map_serve(&socketmap_protocol, v);
-}
-
 static const struct setting_list *
 policy_list(const struct settings *s)
 {
 	return &s->policy_listen;
-}
-
-static void
-policy_serve(const struct visit *v)
-{
-	map_serve(&policy_protocol, v);
 }
 
 static const struct setting_list *
@@ -87,12 +75,12 @@ out:
 }
 
 const struct role roles[] = {
-	{ "lmtp", lmtp_list, lmtp_serve,
+	{ "lmtp", lmtp_list, lmtp_serve, NULL,
 	    "421 4.3.2 %s Too many connections, please try again later\r\n" },
 	/* A client of these two that finds the connection closed tries later. */
-	{ "map", map_list, socketmap_serve, "" },
-	{ "policy", policy_list, policy_serve, "" },
-	{ "metrics", metrics_list, metrics_serve,
+	{ "map", map_list, NULL, &socketmap_protocol, "" },
+	{ "policy", policy_list, NULL, &policy_protocol, "" },
+	{ "metrics", metrics_list, metrics_serve, NULL,
 	    "HTTP/1.0 503 Busy\r\nServer: %s\r\n\r\n" },
 };
 const size_t roles_count = sizeof(roles) / sizeof(roles[0]);

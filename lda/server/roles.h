@@ -16,11 +16,16 @@ struct visit {
 	enum session_trust trust;
 };
 
+struct map_protocol;
+
 struct role {
 	const char *name;		/* also in LISTEN_FDNAMES */
 	/* Its list in the settings. */
 	const struct setting_list *(*listen)(const struct settings *s);
+	/* One connection by one process; or questions, of which a process
+	 * answers those of many connections (answerer.h). One of the two. */
 	void (*serve)(const struct visit *v);
+	const struct map_protocol *protocol;
 	/* What a client reads when there is no room; printf with our name.
 	 * May be empty. */
 	const char *busy;

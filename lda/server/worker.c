@@ -20,6 +20,7 @@
 #include "lda/metrics.h"
 #include "lda/resolve.h"
 #include "lda/scripts.h"
+#include "lda/server/answerer.h"
 #include "lda/server/peers.h"
 #include "lda/server/sandbox.h"
 #include "lda/server/submitter.h"
@@ -158,13 +159,12 @@ set_state(struct worker *w, enum board_state state)
 	atomic_store(&w->service->board->slot[w->slot].state, (int)state);
 }
 
-/* Tells the master to look after idle workers. */
-static void
-poke(const struct worker *w)
+void
+worker_poke(const struct service *s)
 {
 	static const uint64_t one = 1;
 
-	if (write(w->service->poke, &one, sizeof(one)) < 0)
+	if (write(s->poke, &one, sizeof(one)) < 0)
 		return;		/* full: it is awake */
 }
 
@@ -181,12 +181,12 @@ accept_one(struct worker *w, const struct listener *l)
 	if (fd < 0)
 		return;		/* another worker was quicker */
 	set_state(w, BOARD_BUSY);
-	poke(w);
+	worker_poke(w->service);
 	atomic_fetch_add(&slot->served, 1);
 	serve(w, l->role, fd, fd, &peer);
 	(void)close(fd);
 	set_state(w, BOARD_IDLE);
-	poke(w);
+	worker_poke(w->service);
 }
 
 static int
@@ -202,7 +202,7 @@ watch(struct worker *w)
 		struct epoll_event e = { .events = EPOLLIN | EPOLLEXCLUSIVE,
 		    .data.u32 = (uint32_t)i };
 
-		if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, l->v[i].fd, &e) < 0)
+		if (l->v[i].role->protocol == NULL && epoll_ctl(w->epoll, EPOLL_CTL_ADD, l->v[i].fd, &e) < 0)
 			return -1;
 	}
 	return 0;
@@ -220,7 +220,7 @@ loop(struct worker *w)
 		if (n == 1)
 			accept_one(w, &w->service->listeners.v[e.data.u32]);
 		else if (n == 0)
-			poke(w);
+			worker_poke(w->service);
 		else if (errno != EINTR)
 			break;
 	}
@@ -322,6 +322,7 @@ worker_run(struct service *s, unsigned slot)
 {
 	static struct worker w;
 	struct verdict v = VERDICT_INIT;
+	int r = 0;
 
 	w.slot = slot;
 	set_signals(&w);
@@ -330,7 +331,7 @@ worker_run(struct service *s, unsigned slot)
 	if (getppid() != s->master)
 		return 0;	/* it was killed before we asked for that */
 	w.service = s;
-	if (watch(&w) < 0) {
+	if (slot >= BOARD_ANSWERERS && watch(&w) < 0) {
 		log_say(SET_LOG_ERROR, "worker cannot watch its sockets");
 		return EX_TEMPFAIL;
 	}
@@ -338,10 +339,18 @@ worker_run(struct service *s, unsigned slot)
 		log_say(SET_LOG_ERROR, "worker cannot start: %s", v.detail);
 		return EX_TEMPFAIL;
 	}
-	loop(&w);
+	if (slot < BOARD_ANSWERERS) {
+		struct answerer a = { .service = s, .slot = slot,
+		    .agent = &w.agent, .waiting = &w.waiting,
+		    .order = present_order };
+
+		r = answerer_run(&a) < 0 ? EX_TEMPFAIL : 0;
+	} else {
+		loop(&w);
+	}
 	filter_end();
 	directory_close(&w.directory);
-	return 0;
+	return r;
 }
 
 int

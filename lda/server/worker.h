@@ -1,6 +1,7 @@
 /*
- * One process that serves one connection after another. It is confined before
- * it accepts the first; what a client sends is read here and nowhere else.
+ * One process that serves one connection after another, or, in one of the
+ * first slots of the board, questions of many. It is confined before it
+ * accepts the first; what a client sends is read here and nowhere else.
  */
 #ifndef LDA_SERVER_WORKER_H
 #define LDA_SERVER_WORKER_H
@@ -15,6 +16,8 @@
 void worker_preload(const struct config *c);
 /* The life of a worker in its slot of the board; returns its exit status. */
 int worker_run(struct service *s, unsigned slot);
+/* Tells the master to look after idle workers. */
+void worker_poke(const struct service *s);
 /* One connection on standard input, for inetd; returns the exit status. */
 int worker_inetd(struct service *s);
 

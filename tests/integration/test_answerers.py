@@ -1,0 +1,188 @@
+"""Many connections to the maps and to the policy server, few processes: an MTA
+keeps one open for each of its own, and most of them are quiet."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+from harness import until
+from harness.hosted import end, nobody_listens, restart, serve_maps
+from test_smtp_time import Netstrings, ask_policy, populate
+
+MANY = 200
+ASK, ANSWER = "vbox_recipient fred@d1.test", "OK OK"
+
+
+@pytest.fixture
+def service(site):
+    populate(site)
+    site.configure(map_workers=2)
+    lmtpd = serve_maps(site)
+    yield lmtpd
+    lmtpd.stop()
+
+
+def children(service):
+    r = subprocess.run(["ps", "-o", "pid=", "--ppid", str(service.process.pid)],
+                       stdout=subprocess.PIPE, check=False)
+    return {int(pid) for pid in r.stdout.split()}
+
+
+def holders(service):
+    """Process -> how many connected sockets it holds besides its own."""
+    found = {}
+    for pid in children(service):
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}")
+                     for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        found[pid] = sum(link.startswith("socket:") for link in links)
+    return found
+
+
+def test_many_quiet_connections_and_few_processes(service):
+    one = Netstrings(service.map)
+    assert one.ask(ASK) == ANSWER
+    before = until(lambda: children(service), of="processes")
+    callers = [Netstrings(service.map) for _ in range(MANY)]
+    # All are served, however quiet the others are; asked in any order.
+    for c in callers:
+        assert c.ask(ASK) == ANSWER
+    for c in reversed(callers):
+        assert c.ask("vbox_domain no.test") == "NOTFOUND "
+    assert len(children(service)) <= len(before) + 2
+    # Two share them, about equally.
+    busy = sorted(n for n in holders(service).values() if n > MANY / 4)
+    assert len(busy) == 2 and busy[0] > 0.5 * busy[1], busy
+    # Mail is delivered meanwhile, and the policy server answers.
+    assert ask_policy(service.policy, "ghost@d1.test").startswith("550 5.1.1")
+    assert service.answers()
+    for c in callers:
+        c.close()
+    assert one.ask(ASK) == ANSWER
+    one.close()
+
+
+def test_who_reads_no_answers_holds_up_nobody(site, service):
+    end(service)
+    site.configure(map_workers=1)
+    restart(site, service)
+    deaf = Netstrings(service.map)
+    question = b"27:vbox_recipient fred@d1.test,"
+    deaf.socket.setblocking(False)
+    sent = 0
+    try:
+        while sent < 64 << 20:
+            sent += deaf.socket.send(question * 1000)
+    except BlockingIOError:
+        pass
+    # It is full in both directions; others are answered by the same process.
+    for _ in range(20):
+        other = Netstrings(service.map)
+        assert other.ask(ASK) == ANSWER
+        other.close()
+    # And when it reads, every whole question has its answer.
+    deaf.socket.settimeout(20)
+    whole = sent // len(question)
+    for _ in range(whole):
+        assert deaf.read() == ANSWER
+    deaf.socket.sendall((question * 2)[sent % len(question):len(question)])
+    assert deaf.read() == ANSWER
+    deaf.close()
+
+
+def test_nonsense_ends_one_connection(service):
+    good, bad = Netstrings(service.map), Netstrings(service.map)
+    bad.socket.sendall(b"hello\n")
+    assert bad.read() is None
+    assert good.ask(ASK) == ANSWER
+    good.close()
+    bad.close()
+
+
+def test_a_death_takes_only_its_own_along(service):
+    callers = [Netstrings(service.map) for _ in range(20)]
+    for c in callers:
+        assert c.ask(ASK) == ANSWER
+    held = holders(service)
+    victim = max(held, key=held.get)
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: victim not in children(service), of="the end of it")
+
+    def lives(c):
+        try:
+            return c.ask(ASK) == ANSWER
+        except (OSError, ValueError):
+            return False
+    lived = [lives(c) for c in callers]
+    assert any(lived) and not all(lived)
+    # A new one takes its place; who was cut off comes again.
+    again = [Netstrings(service.map) for _ in range(20)]
+    for c in again:
+        assert c.ask(ASK) == ANSWER
+    for c in callers + again:
+        c.close()
+
+
+def test_reload_and_end(site, service):
+    """Reload: who asks on an old connection is answered, then hung up on when
+    quiet; a new one is never refused. The end cuts no answer."""
+    old = Netstrings(service.map)
+    assert old.ask(ASK) == ANSWER
+    pids = children(service)
+    service.process.send_signal(signal.SIGHUP)
+    fresh = Netstrings(service.map)
+    assert fresh.ask(ASK) == ANSWER
+    assert old.read() is None       # within RETIRE_MS
+    # Of those before only the submit helper may be left, for a moment.
+    until(lambda: len(children(service) & pids) <= 1, of="the end of the old")
+    fresh2 = Netstrings(service.map)
+    assert fresh2.ask(ASK) == ANSWER
+    service.process.terminate()
+    assert service.process.wait(30) == 0
+    # Helpers of the service may outlive it by a moment.
+    until(lambda: nobody_listens(service.map), of="a closed door")
+    for c in (old, fresh, fresh2):
+        c.close()
+
+
+def test_too_many_are_turned_away(site, service):
+    end(service)
+    site.configure(map_workers=1, max_connections=5)
+    restart(site, service)
+    callers = [Netstrings(service.map) for _ in range(5)]
+    for c in callers:
+        assert c.ask(ASK) == ANSWER
+    more = Netstrings(service.map)
+    try:
+        assert more.ask(ASK) is None
+    except OSError:
+        pass
+    callers.pop().close()
+
+    def room():
+        c = Netstrings(service.map)
+        try:
+            return c.ask(ASK) == ANSWER
+        except OSError:
+            return False
+        finally:
+            c.close()
+    until(room, of="room for one more")
+    for c in callers + [more]:
+        c.close()
+
+
+def test_half_a_question_does_not_wait_for_ever(site, service):
+    end(service)
+    site.configure(command_timeout="1s")
+    restart(site, service)
+    half, quiet = Netstrings(service.map), Netstrings(service.map)
+    assert quiet.ask(ASK) == ANSWER
+    half.socket.sendall(b"27:vbox_rec")
+    assert half.read() is None
+    assert quiet.ask(ASK) == ANSWER
+    half.close()
+    quiet.close()
