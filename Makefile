@@ -86,7 +86,7 @@ DEPS_PKGS := binutils gcc libc6-dev libconfuse-dev libcrypt-dev libidn2-dev \
 	libsieve2-dev libsqlite3-dev libssl-dev libunistring-dev \
 	linux-libc-dev zlib1g-dev
 TEST_PKGS := adduser clang hostname iproute2 openssl dovecot-core dovecot-imapd dovecot-lmtpd \
-	dovecot-managesieved dovecot-pgsql dovecot-sieve dovecot-sqlite gnupg libclang-rt-14-dev libcmocka-dev \
+	dovecot-managesieved dovecot-pgsql dovecot-sieve dovecot-sqlite file gnupg libclang-rt-14-dev libcmocka-dev \
 	liblockfile-bin llvm m4 mandoc mutt perl postgresql procmail procps python3 \
 	python3-prometheus-client python3-pytest sqlite3 strace util-linux \
 	btrfs-progs e2fsprogs eatmydata maildrop xfsprogs

@@ -29,8 +29,7 @@ static struct {
 
 /* No look into archives or processes, none of its slow guesses about text. */
 #define MAGIC_FLAGS (MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS | \
-	MAGIC_NO_CHECK_ELF | MAGIC_NO_CHECK_TOKENS | MAGIC_NO_CHECK_CDF | \
-	MAGIC_NO_CHECK_ENCODING)
+	MAGIC_NO_CHECK_ELF | MAGIC_NO_CHECK_TOKENS | MAGIC_NO_CHECK_CDF)
 /* Bytes that a regular expression of the database looks at: the default of
  * 8192 costs a text half a millisecond and finds nothing more. */
 #define MAGIC_REGEX_BYTES 1024u

@@ -167,6 +167,13 @@ def hostile():
          attach("photo.jpg.js", "image/jpeg", b"alert(1)\n"), "reject"),
         ("extension with trailing dots",
          attach("photo.scr . .", "image/jpeg", b"MZ?\n"), "reject"),
+        ("batch file called notes",
+         attach("notes", "text/plain", b"@echo off\r\ndel *.*\r\n"), "reject"),
+        ("script called notes.txt",
+         attach("notes.txt", "text/plain", b"#!/usr/bin/perl\nprint 1;\n"),
+         "reject"),
+        ("page called picture.jpg",
+         attach("picture.jpg", "image/jpeg", HTML), "tag"),
         ("RFC 2231 name",
          wrap(b"Content-Type: application/octet-stream\n"
               b"Content-Disposition: attachment;\n"

@@ -14,13 +14,15 @@ import pytest
 
 from harness import TOP, until
 from harness.accounts import Vboxadm
-from harness.attachments import (JPEG, attach, example_policy, exe, harmless, hostile,
-                                 png, wrap, part, zipped)
+from harness.attachments import (JPEG, attach, example_policy, exe, files,
+                                 harmless, hostile, part, png, wrap, zipped)
 from harness.lmtp import Lmtpd
 from harness.site import Site, new_directory
 
 RULES = example_policy(TOP / "contrib" / "vbox.conf")
 HOSTILE = hostile()
+CERTAIN = {"image/png", "image/jpeg", "image/gif", "application/pdf",
+           "text/xml"}
 EXE = attach("invoice.pdf", "application/pdf", exe())
 # What libmagic and unpacking may take on a loaded machine, under a sanitizer.
 LONGEST = 20
@@ -112,6 +114,27 @@ def test_a_hundred_harmless_kinds_pass_untouched(policed, kinds, door):
                 b"X-Vbox-Content" in got[0]:
             wrong.append((name, code, said, lines(site)[-1]))
     assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_what_is_certain_is_what_libmagic_says(site, tmp_path):
+    """Types that are known from the first bytes, and those of all texts, of
+    which libmagic sees less, beside file(1)."""
+    seen = set()
+    for name, kind, data in files():
+        if not data:
+            continue
+        said = site.deliver("-n", "--", "d2.test", "fred",
+                            data=attach(name, kind, data)).stdout.decode()
+        ours = re.search(r"  attachment " + re.escape(name) +
+                         r": ([^\s,]+)", said)[1]
+        (tmp_path / "x").write_bytes(data)
+        theirs = subprocess.run(
+            ["file", "-b", "--mime-type", tmp_path / "x"], check=True,
+            stdout=subprocess.PIPE).stdout.decode().strip()
+        if CERTAIN & {ours, theirs} or theirs.startswith("text/"):
+            assert ours == theirs, name
+            seen.add(ours)
+    assert seen >= CERTAIN
 
 
 def test_nobody_can_forge_the_mark(policed):
