@@ -258,7 +258,21 @@ into_inbox(struct planner *pl, const struct target *t,
     const struct settings *s, const struct engine_result *r,
     const struct engine_action *a, const char *why)
 {
-	if (problem(pl, t, s, str_of(why)) < 0)
+	struct buf text;
+	int x;
+
+	/* Like the errors of a run, SCRIPT:LINE: first. */
+	buf_init(&text, PROBLEM_MAX);
+	if (a->line)
+		(void)buf_addf(&text, "%.*s:%u: ", STR_ARG(str_sub(a->script,
+		    0, PROBLEM_MAX / 4)), a->line);
+	if (a->mailbox.n)
+		(void)buf_addf(&text, "fileinto \"%.*s\": ",
+		    STR_ARG(str_sub(a->mailbox, 0, PROBLEM_MAX / 4)));
+	(void)buf_addz(&text, why);	/* fits */
+	x = problem(pl, t, s, buf_str(&text));
+	buf_release(&text);
+	if (x < 0)
 		return -1;
 	return add_copy(pl, t, s, STR(""), edition(r, a), a->imap_flags);
 }
