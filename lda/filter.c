@@ -606,6 +606,8 @@ filter_run(const struct filter_how *how, struct engine_job *job,
 	/* Said when the configuration is read; here in case it was not. */
 	if (how->engine->trust == ENGINE_DISTRUSTED && !how->sandbox) {
 		filter_keep(r, "the engine runs only with sandbox = true");
+		if (content && !content->known)
+			content->why = STR("sandbox is off");
 		return 0;
 	}
 	if (map_message(source, &job->message, v) < 0)

@@ -535,15 +535,21 @@ quarantine(struct planner *pl, const struct target *t,
 {
 	struct str place = str_of(s->content_quarantine);
 	struct str maildir = STR("maildir:");
+	struct target named = *t;
 	const char *root, *path;
 	struct plan_copy *c;
 
 	if (str_starts(place, maildir)) {
+		/* An alias's target elsewhere has no account to name it by. */
+		if (named.account.local.n == 0) {
+			named.account.local = pl->who->resolution->local;
+			named.account.domain = pl->who->resolution->domain;
+		}
 		c = new_copy(pl, t, s);
-		if (!c || place_mailbox(s, t, STR(""), pl->agent->hostname,
+		if (!c || place_mailbox(s, &named, STR(""), pl->agent->hostname,
 		    pl->p->arena, &c->spec, pl->v) < 0 ||
 		    place_path("content_quarantine", place.p + maildir.n, s,
-		    &t->account, pl->p->arena, &root, &path, pl->v) < 0)
+		    &named.account, pl->p->arena, &root, &path, pl->v) < 0)
 			return -1;
 		c->spec.format = MAILBOX_MAILDIR;
 		c->spec.root = root;
@@ -667,13 +673,16 @@ filter(struct planner *pl, const struct target *t, const struct settings *s,
 	    -1 : way;
 }
 
-/* A forward of the directory, or one target of an alias that is elsewhere: its
- * domain's scanners and policy hold, there is no script. */
+/* A forward of the directory, or one target of an alias that is elsewhere: the
+ * policy of the user whose forward it is, or of the alias's domain, holds; there
+ * is no script. */
 static int
 plan_remote(struct planner *pl, const struct target *t)
 {
 	const struct settings *s = config_domain(pl->agent->config,
 	    pl->who->resolution->domain);
+	const struct settings *own = t->account.local.n ? config_domain(
+	    pl->agent->config, t->account.domain) : s;
 	struct scripts none = { .n = 0 };
 	struct engine_result *r;
 	struct str rules;
@@ -681,10 +690,10 @@ plan_remote(struct planner *pl, const struct target *t)
 
 	if (way != WAY_ON)
 		return way;
-	if (plan_content_rules(pl->agent, t, s, pl->p, &rules, pl->v) < 0)
+	if (plan_content_rules(pl->agent, t, own, pl->p, &rules, pl->v) < 0)
 		return -1;
 	if (rules.n)
-		way = filter(pl, t, s, &none, rules, &r);
+		way = filter(pl, t, own, &none, rules, &r);
 	if (way != WAY_ON)
 		return way;
 	return add_redirect(pl, (struct plan_redirect){ .to = t->address,

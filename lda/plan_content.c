@@ -14,7 +14,7 @@ plan_content_rules(const struct agent *agent, const struct target *t,
 {
 	struct str why;
 
-	if (content_rules(s, t->kind == TARGET_MAILBOX ? &t->account : NULL,
+	if (content_rules(s, t->account.local.n ? &t->account : NULL,
 	    plan->arena, rules_r, &why, v) < 0)
 		return -1;
 	if (why.n && agent->mode == DELIVERY_REHEARSAL)

@@ -25,6 +25,7 @@ struct walk {
 	struct visit *visits;
 	size_t visit_count, visit_cap;
 	size_t target_cap, step_cap;
+	const struct account *user;	/* whose forwards are walked, or NULL */
 	struct verdict refused;		/* the first refusal for good */
 	bool was_refused;
 };
@@ -280,6 +281,8 @@ add_remote(struct walk *w, struct str address, unsigned depth)
 		return OUTCOME_WAIT;
 	t->kind = TARGET_REMOTE;
 	t->address = address;
+	if (w->user)
+		t->account = *w->user;
 	step(w, "remote", address, STR(""), depth);
 	return OUTCOME_TAKEN;
 }
@@ -450,7 +453,8 @@ walk_user(struct walk *w, const struct place *at, struct account *user,
 {
 	struct verdict v = VERDICT_INIT;
 	enum account_state state = state_of(w, user, &at->record);
-	enum outcome outcome = OUTCOME_REFUSED;
+	enum outcome outcome = OUTCOME_REFUSED, forwarded;
+	const struct account *outer = w->user;
 	bool keep = user->keep == FORWARD_KEEP || user->forwards.count == 0;
 
 	step(w, "user", at->address, user->local, at->depth);
@@ -473,7 +477,10 @@ walk_user(struct walk *w, const struct place *at, struct account *user,
 		if (outcome == OUTCOME_WAIT)
 			return outcome;
 	}
-	switch (walk_list(w, "forward", user->forwards, at, detail)) {
+	w->user = user;
+	forwarded = walk_list(w, "forward", user->forwards, at, detail);
+	w->user = outer;
+	switch (forwarded) {
 	case OUTCOME_WAIT:
 		return OUTCOME_WAIT;
 	case OUTCOME_TAKEN:

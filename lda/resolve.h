@@ -70,7 +70,8 @@ struct target {
 	struct str address;	/* mailbox: local@domain, canonical, without
 				 * detail; remote: as the directory has it */
 	struct account account;	/* format, home, quota: from the directory,
-				 * the domain's where the user has none */
+				 * the domain's where the user has none. Remote:
+				 * whose forward it is; local empty: an alias's */
 	struct domain_record domain;
 	enum account_state state;	/* that holds now */
 	struct str detail;	/* "" when there is none */

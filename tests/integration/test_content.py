@@ -295,7 +295,8 @@ def test_an_alias_of_several(site):
 
 
 def test_a_forward_is_judged(site):
-    """What goes elsewhere by the directory gets the domain's policy and mark."""
+    """What goes elsewhere by the directory gets the user's policy, or the domain's,
+    and the mark."""
     sent = site.dir / "sent"
     sendmail = site.dir / "sendmail"
     sendmail.write_text(f"#!/bin/sh\ncat >>{sent}\n")
@@ -311,6 +312,25 @@ def test_a_forward_is_judged(site):
     lie = attach("picture.png", "image/png", b"just text\n" * 20)
     assert site.deliver("--", "d2.test", "fred", data=lie).returncode == 0
     assert sent.read_bytes().count(b"X-Vbox-Content: tag;") == 1
+    # The user's own rules, with a copy kept and without; and an alias's target.
+    away = site.own_dir(site.dir / "away")
+    users.write_text(
+        "fred@d2.test forward=fred@elsewhere.test keep=yes "
+        "content=reject%20executable\n"
+        "jane@d2.test forward=jane@elsewhere.test keep=no content=none\n"
+        "list@d2.test alias=joe@elsewhere.test\n")
+    site.configure(content_rules=["quarantine executable"],
+                   content_quarantine=f"maildir:{away}/%d/%n")
+    site.own_file(sent)
+    assert site.deliver("--", "d2.test", "fred", data=EXE).returncode == 77
+    assert sent.read_bytes() == b""
+    assert site.deliver("--", "d2.test", "jane", data=EXE).returncode == 0
+    assert sent.read_bytes().count(b"Subject: attached") == 1
+    assert site.deliver("--", "d2.test", "list", data=EXE).returncode == 0
+    assert sent.read_bytes().count(b"Subject: attached") == 1
+    kept = list((away / "d2.test" / "list" / "new").iterdir())
+    assert len(kept) == 1
+    assert b"Delivered-To: joe@elsewhere.test" in kept[0].read_bytes()
 
 
 def test_explain_and_rehearsal_show_what_was_found(site):
