@@ -73,51 +73,70 @@ set_user(struct args *a, const char *domain, const char *user)
 	envelope_split(envelope_strip(str_of(user)), &a->local, &ignored);
 }
 
+/* What our own forms share; false: another option. */
+static bool
+common(int c, struct args *a)
+{
+	switch (c) {
+	case 'c':
+		a->conf = optarg;
+		return true;
+	case 'e':
+		a->detail = str_of(optarg);
+		return true;
+	case 'f':
+		a->sender = optarg;
+		return true;
+	case 'j':
+		a->json = true;
+		return true;
+	case 'm':
+		a->folder = optarg;
+		return true;
+	case 'n':
+		a->rehearsal = true;
+		return true;
+	case 'o':
+		a->original = str_of(optarg);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int
+unknown_option(struct verdict *v)
+{
+	return verdict_set(v, V_USAGE, "unknown or incomplete option -%c",
+	    optopt);
+}
+
 static int
 own(int argc, char **argv, struct args *a, struct verdict *v)
 {
 	const char *address = NULL;
 	int c;
 
-	while ((c = getopt(argc, argv, "+a:c:e:f:hjlm:no:V")) != -1)
+	while ((c = getopt(argc, argv, "+a:c:e:f:hjlm:no:V")) != -1) {
+		if (common(c, a))
+			continue;
 		switch (c) {
 		case 'a':
 			address = optarg;
 			break;
-		case 'c':
-			a->conf = optarg;
-			break;
-		case 'e':
-			a->detail = str_of(optarg);
-			break;
-		case 'f':
-			a->sender = optarg;
-			break;
 		case 'h':
 			a->what = ARGS_HELP;
 			return 0;
-		case 'j':
-			a->json = true;
-			break;
 		case 'l':
 			a->what = ARGS_LMTP;
-			break;
-		case 'm':
-			a->folder = optarg;
-			break;
-		case 'n':
-			a->rehearsal = true;
-			break;
-		case 'o':
-			a->original = str_of(optarg);
 			break;
 		case 'V':
 			a->what = ARGS_VERSION;
 			return 0;
 		default:
-			return verdict_set(v, V_USAGE,
-			    "unknown or incomplete option -%c", optopt);
+			return unknown_option(v);
 		}
+	}
 	if (a->what == ARGS_LMTP)
 		return optind == argc ? 0 : verdict_set(v, V_USAGE,
 		    "-l takes no recipient");
@@ -166,8 +185,7 @@ procmail(int argc, char **argv, struct args *a, struct verdict *v)
 		case 'Y':	/* ignore Content-Length: always */
 			break;
 		default:
-			return verdict_set(v, V_USAGE,
-			    "unknown or incomplete option -%c", optopt);
+			return unknown_option(v);
 		}
 	if (n != 2 || optind != argc)
 		return verdict_set(v, V_USAGE,
@@ -211,8 +229,7 @@ dovecot(int argc, char **argv, struct args *a, struct verdict *v)
 		case 'k':	/* keep the environment: never */
 			break;
 		default:
-			return verdict_set(v, V_USAGE,
-			    "unknown or incomplete option -%c", optopt);
+			return unknown_option(v);
 		}
 	if (!user || optind != argc)
 		return verdict_set(v, V_USAGE,
@@ -229,32 +246,8 @@ system_user(int argc, char **argv, struct args *a, struct verdict *v)
 
 	a->system_user = true;
 	while ((c = getopt(argc, argv, "+c:e:f:jm:no:")) != -1)
-		switch (c) {
-		case 'c':
-			a->conf = optarg;
-			break;
-		case 'e':
-			a->detail = str_of(optarg);
-			break;
-		case 'f':
-			a->sender = optarg;
-			break;
-		case 'j':
-			a->json = true;
-			break;
-		case 'm':
-			a->folder = optarg;
-			break;
-		case 'n':
-			a->rehearsal = true;
-			break;
-		case 'o':
-			a->original = str_of(optarg);
-			break;
-		default:
-			return verdict_set(v, V_USAGE,
-			    "unknown or incomplete option -%c", optopt);
-		}
+		if (!common(c, a))
+			return unknown_option(v);
 	if (argc - optind != 1)
 		return verdict_set(v, V_USAGE, "one USER is wanted behind "
 		    SYSTEM_USER ", %d given", argc - optind);

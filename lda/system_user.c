@@ -25,7 +25,7 @@ static bool
 is_name(struct str s)
 {
 	if (s.n == 0 || s.n > ACCOUNT_NAME_MAX || s.p[0] == '.' ||
-	    s.p[0] == '-' || str_ends(s, STR(DOTLOCK)))
+	    s.p[0] == '+' || s.p[0] == '-' || str_ends(s, STR(DOTLOCK)))
 		return false;
 	for (size_t i = 0; i < s.n; i++)
 		if (s.p[i] == '/' || s.p[i] == ':' || ascii_iscntrl(s.p[i]) ||

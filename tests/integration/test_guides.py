@@ -91,7 +91,9 @@ def test_new_site_with_sendmail(machine):
     m = machine(["sendmail"], {"sendmail": "sendmail -bd -q15m"})
     said = run(m, VBOX, SENDMAIL, blocks("NEW-SITE.md", "The agent"),
                blocks("NEW-SITE.md", "sendmail"), STRANGER,
-               "test -z \"$(find /etc/mail -name '*.db' ! -name aliases.db)\"")
+               "test -z \"$(find /etc/mail -name '*.db' ! -name aliases.db)\"",
+               # sendmail trusts our sockets as they are.
+               "! grep '^O DontBlameSendmail' /etc/mail/sendmail.cf")
     flat = " ".join(said.split())
     # The answers that the guide promises.
     assert "(fred@example.com) returns OK" in flat

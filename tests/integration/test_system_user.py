@@ -92,7 +92,7 @@ def test_names(machine, name):
     ("nobody-has-this", b"5.1.1 ", 67), ("nobody-has-this+x", b"5.1.1 ", 67),
     ("../fred", b"5.1.3 ", 65), ("a/b", b"5.1.3 ", 65), ("..", b"5.1.3 ", 65),
     ("fred.lock", b"5.1.3 ", 65), ("-fred", b"5.1.3 ", 65), ("", b"5.1.3 ", 65),
-    ("fr ed", b"5.1.3 ", 65), ("fr\red", b"5.1.3 ", 65),
+    ("fr ed", b"5.1.3 ", 65), ("+fred", b"5.1.3 ", 65), ("fr\red", b"5.1.3 ", 65),
     ("f" * 300, b"5.1.3 ", 65),
 ])
 def test_names_that_are_none(machine, name, code, status):
