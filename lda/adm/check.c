@@ -7,6 +7,7 @@
 
 #include "lda/adm/collect.h"
 #include "lda/adm/nouns.h"
+#include "lda/content_rules.h"
 #include "lda/json.h"
 #include "lda/resolve.h"
 #include "store/directory/file.h"
@@ -114,6 +115,21 @@ check_domain(struct checking *c, const struct domain_record *d,
 		check_resolves(c, STR("vbox-check-catch-all"), d->name, arena);
 }
 
+/* Rules that make no sense are passed over at delivery, for the configuration's. */
+static void
+check_content(struct checking *c, const struct account *user,
+    struct arena *arena)
+{
+	const struct settings *s = config_domain(&c->a->config, user->domain);
+	struct verdict v = VERDICT_INIT;
+	struct str rules, why;
+
+	if (content_rules(s, user, arena, &rules, &why, &v) < 0 || why.n == 0)
+		return;
+	problem(c, user->local, "at %.*s: content: %.*s",
+	    STR_ARG(user->domain), STR_ARG(why));
+}
+
 static void
 check_entry(struct checking *c, const struct directory_entry *e)
 {
@@ -128,6 +144,7 @@ check_entry(struct checking *c, const struct directory_entry *e)
 		break;
 	case ENTRY_USER:
 		check_name(c, e->is.user.local, e->is.user.domain, &arena);
+		check_content(c, &e->is.user, &arena);
 		if (e->is.user.forwards.count > 0)
 			check_resolves(c, e->is.user.local, e->is.user.domain,
 			    &arena);

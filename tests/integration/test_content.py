@@ -271,6 +271,8 @@ def test_a_file_directory_holds_rules(site):
     assert site.deliver("--", "d2.test", "jane", data=EXE).returncode == 0
     assert any("nonsense" in line and "jane@d2.test" in line
                for line in lines(site))
+    said = Vboxadm(site)("check", code=65)
+    assert "nonsense" in said and "jane" in said and "fred" not in said
     assert "content=" in lines(site)[-1] and "tag" in lines(site)[-1]
     assert site.deliver("--", "d2.test", "joe", data=EXE).returncode == 0
 
