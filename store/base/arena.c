@@ -51,8 +51,9 @@ arena_reset(struct arena *a)
 	a->blocks = keep;
 }
 
-void *
-arena_alloc(struct arena *a, size_t n)
+/* n bytes with whatever was in them. */
+static void *
+take(struct arena *a, size_t n)
 {
 	struct arena_block *b = a->blocks;
 	size_t size;
@@ -78,7 +79,16 @@ arena_alloc(struct arena *a, size_t n)
 	}
 	p = (char *)b->data + b->used;
 	b->used += n;
-	memset(p, 0, n);
+	return p;
+}
+
+void *
+arena_alloc(struct arena *a, size_t n)
+{
+	void *p = take(a, n);
+
+	if (p)
+		memset(p, 0, n);
 	return p;
 }
 
@@ -95,11 +105,12 @@ arena_array(struct arena *a, size_t count, size_t size)
 struct str
 arena_copy(struct arena *a, struct str s)
 {
-	char *p = s.n < SIZE_MAX ? arena_alloc(a, s.n + 1) : NULL;
+	char *p = s.n < SIZE_MAX ? take(a, s.n + 1) : NULL;
 
 	if (!p)
 		return (struct str){ NULL, 0 };
 	if (s.n)
 		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
 	return (struct str){ p, s.n };
 }
