@@ -987,47 +987,76 @@ check_age(struct check *c)
 	}
 }
 
+/* The line of `sendmail -bv ADDRESS' that names the mailer: after aliases. */
+static struct str
+verify(struct check *c, const char *address)
+{
+	const char *argv[] = { c->bt.sendmail, "-C", c->bt.conf, "-bv", "--",
+	    address, NULL };
+	const char *without[] = { c->bt.sendmail, "-bv", "--", address, NULL };
+	struct verdict ignored = VERDICT_INIT;
+	struct str line = STR("");
+	struct buf said;
+	int status;
+
+	buf_init(&said, CF_MAX);
+	if (ask_program(c->bt.conf != NULL ? argv : without, STR(""),
+	    BT_TIMEOUT_MS, &said, &status, &ignored) == 0)
+		line = arena_copy(&c->a->arena, str_trim(line_with(
+		    buf_str(&said), "mailer ")));
+	buf_release(&said);
+	return line;
+}
+
 /* Nobody wants to read mail as root, and this machine writes to root. */
 static void
 check_root(struct check *c)
 {
-	const char *argv[] = { c->bt.sendmail, "-bv", "root", NULL, NULL, NULL };
-	struct verdict v = VERDICT_INIT;
-	struct str line;
-	struct buf said;
-	int status;
+	static const char asked[] = "sendmail -bv root";
+	struct str line = verify(c, "root");
 
-	if (c->bt.conf != NULL) {
-		argv[1] = "-C";
-		argv[2] = c->bt.conf;
-		argv[3] = "-bv";
-		argv[4] = "root";
-	}
-	buf_init(&said, CF_MAX);
-	if (ask_program(argv, STR(""), BT_TIMEOUT_MS, &said, &status, &v) == 0) {
-		line = str_trim(line_with(buf_str(&said), "mailer "));
-		if (str_find(line, STR("mailer local")) >= 0 &&
-		    str_find(line, STR("user root")) >= 0)
-			SAY(c, .grade = GRADE_WARNING, .about = "root has no "
-			    "alias", .asked = STR("sendmail -bv root"),
-			    .answer = line, .means = "mail for root is "
-			    "delivered to root's own mailbox, or waits where "
-			    "the agent does not deliver as root",
-			    .remedy = "root: USER@DOMAIN in /etc/mail/aliases, "
-			    "newaliases");
-		else if (str_find(line, STR("mailer *error*")) >= 0) {
-			if (!c->map_dead)
-				SAY(c, .grade = GRADE_WARNING, .about = "mail "
-				    "for root is refused", .asked =
-				    STR("sendmail -bv root"), .answer = line,
-				    .remedy = "correct the alias of root in "
-				    "/etc/mail/aliases, newaliases");
-		} else if (line.n > 0)
-			SAY(c, .grade = GRADE_OK, .about = "mail for root has "
-			    "somewhere to go", .asked =
-			    STR("sendmail -bv root"), .answer = line);
-	}
-	buf_release(&said);
+	if (str_find(line, STR("mailer local")) >= 0 &&
+	    str_find(line, STR("user root")) >= 0)
+		SAY(c, .grade = GRADE_WARNING, .about = "root has no alias",
+		    .asked = str_of(asked), .answer = line,
+		    .means = "mail for root is delivered to root's own "
+		    "mailbox, or waits where the agent does not deliver as "
+		    "root", .remedy = "root: USER@DOMAIN in "
+		    "/etc/mail/aliases, newaliases");
+	else if (str_find(line, STR("mailer *error*")) < 0 && line.n > 0)
+		SAY(c, .grade = GRADE_OK, .about = "mail for root has "
+		    "somewhere to go", .asked = str_of(asked), .answer = line);
+	else if (!c->map_dead)
+		SAY(c, .grade = GRADE_WARNING, .about = "mail for root is "
+		    "refused", .asked = str_of(asked), .answer = line,
+		    .remedy = "correct the alias of root in "
+		    "/etc/mail/aliases, newaliases");
+}
+
+/* The whole way of one address, aliases included. */
+static void
+check_whole_way(struct check *c)
+{
+	const struct tried *t = NULL;
+	struct str line, rest, name = STR("");
+	ptrdiff_t at;
+
+	for (size_t i = 0; i < c->tried_count && t == NULL; i++)
+		if (c->tried[i].want.why == V_OK)
+			t = &c->tried[i];
+	if (t == NULL || c->map_dead)
+		return;
+	line = verify(c, zero(c, t->address));
+	at = str_find(line, STR("mailer "));
+	rest = str_sub(line, at < 0 ? line.n : (size_t)at + strlen("mailer "),
+	    line.n);
+	(void)str_split(&rest, ',', &name); /* none: no mailer */
+	SAY(c, .grade = is_ours(find_mailer(c, name)) ? GRADE_OK :
+	    GRADE_WRONG, .about = TEXT(c, "the whole way of %.*s",
+	    STR_ARG(t->address)), .asked = str_of(TEXT(c, "sendmail -bv %.*s",
+	    STR_ARG(t->address))), .answer = line,
+	    .means = is_ours(find_mailer(c, name)) ? NULL :
+	    "it does not end with vbox-lda");
 }
 
 /* --- all of it ------------------------------------------------------------------------------ */
@@ -1185,6 +1214,7 @@ check_all(struct check *c, struct verdict *v)
 	check_dns_lists(c);
 	check_queues(c);
 	check_age(c);
+	check_whole_way(c);
 	check_root(c);
 	findings_end(&c->found);
 	return 0;

@@ -94,6 +94,8 @@ def test_a_right_configuration(site, service):
     assert said["map vbox_domain answers"]["asked"] == "/map vbox_domain d1.test" \
         or "returns" in said["map vbox_domain answers"]["answer"]
     assert "fred@d1.test goes to mailer vbox" in said
+    assert "mailer vbox, host d1.test, user fred@d1.test" in \
+        said["the whole way of fred@d1.test"]["answer"]
     assert "fred@d1.test may have mail from strangers" in said
     assert "off@d1.test is refused at RCPT, 5.2.1" in said
     assert "lock@d1.test is refused at RCPT, 4.2.1" in said
