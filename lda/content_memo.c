@@ -14,15 +14,27 @@ static struct {
 	struct arena arena;
 } memo;
 
+static bool
+copy(const struct content_facts *from, struct arena *a,
+    struct content_facts *to_r)
+{
+	struct content_facts to = *from;
+
+	to.rule = arena_copy(a, from->rule);
+	to.name = arena_copy(a, from->name);
+	to.type = arena_copy(a, from->type);
+	if (!to.rule.p || !to.name.p || !to.type.p)
+		return false;
+	*to_r = to;
+	return true;
+}
+
 bool
-content_memo_find(const char *id, struct str rules,
+content_memo_find(const char *id, struct str rules, struct arena *a,
     struct content_facts *facts_r)
 {
-	if (!memo.id[0] || strcmp(memo.id, id) != 0 ||
-	    !str_eq(memo.rules, rules))
-		return false;
-	*facts_r = memo.facts;
-	return true;
+	return memo.id[0] && strcmp(memo.id, id) == 0 &&
+	    str_eq(memo.rules, rules) && copy(&memo.facts, a, facts_r);
 }
 
 void
@@ -32,13 +44,9 @@ content_memo_keep(const char *id, struct str rules,
 	arena_release(&memo.arena);
 	arena_init(&memo.arena, (size_t)2 * FACTS_MAX);
 	memo.id[0] = '\0';
-	memo.facts = *facts;
 	memo.rules = arena_copy(&memo.arena, rules);
-	memo.facts.rule = arena_copy(&memo.arena, facts->rule);
-	memo.facts.name = arena_copy(&memo.arena, facts->name);
-	memo.facts.type = arena_copy(&memo.arena, facts->type);
 	/* What does not fit is asked again. */
-	if (memo.rules.p && memo.facts.rule.p && memo.facts.name.p &&
-	    memo.facts.type.p && strlen(id) < sizeof(memo.id))
+	if (memo.rules.p && copy(facts, &memo.arena, &memo.facts) &&
+	    strlen(id) < sizeof(memo.id))
 		(void)snprintf(memo.id, sizeof(memo.id), "%s", id);
 }

@@ -9,9 +9,9 @@
 
 #include "filters/content.h"
 
-/* `id` is the delivery's (struct parcel). The facts borrow from the memo until
- * the next content_memo_keep. */
-bool content_memo_find(const char *id, struct str rules,
+/* `id` is the delivery's (struct parcel). The facts are copied to the arena: other
+ * recipients' plans may be made, and the memo replaced, before they are used. */
+bool content_memo_find(const char *id, struct str rules, struct arena *a,
     struct content_facts *facts_r);
 void content_memo_keep(const char *id, struct str rules,
     const struct content_facts *facts);

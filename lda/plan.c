@@ -653,7 +653,8 @@ filter(struct planner *pl, const struct target *t, const struct settings *s,
 	*r_r = r;
 	engine_result_init(r);
 	content.known = rules.n && !content.list &&
-	    content_memo_find(pl->parcel->id, rules, &content.facts);
+	    content_memo_find(pl->parcel->id, rules, pl->p->arena,
+	    &content.facts);
 	content.judged = content.known;
 	/* A judgement that is known and final, or all that was wanted. */
 	if ((!content.known || (scripts->n &&

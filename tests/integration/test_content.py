@@ -516,7 +516,8 @@ def test_many_recipients_are_one_look(site):
     users = site.dir / "users"
     names = [f"u{i}" for i in range(20)]
     users.write_text("".join(f"{n}@d2.test\n" for n in names) +
-                     "free@d2.test content=none\n")
+                     "free@d2.test content=none\n"
+                     "own@d2.test content=tag%20name%20*.png\n")
     users.chmod(0o644)
     trace = site.dir / "trace"
     site.own_file(site.home / "d2.test" / "u7" / ".dovecot.sieve",
@@ -534,14 +535,19 @@ def test_many_recipients_are_one_look(site):
             f"/proc/{p}/status").read_text() for p in service.pids()))
         with service.connect() as c:
             c.hello()
-            answers = c.message([f"{n}@d2.test" for n in [*names, "free"]],
+            answers = c.message([f"{n}@d2.test" for n in [*names, "free", "own"]],
                                 data)[1]
             assert all(a.startswith("250") for a in answers)
         tracer.terminate()
         tracer.wait()
     forks = [line for line in trace.read_text().splitlines()
              if "clone(" in line and "CLONE_VM" not in line]
-    assert len(forks) == 2, forks
+    assert len(forks) == 3, forks   # one look for all, one script, one's own
+    told = [line for line in lines(site) if "verdict=delivered" in line]
+    assert sum('rule="tag mismatch" attachment="a.png" type="text/plain"' in line
+               for line in told) == 20
+    assert sum('rule="tag name *.png" attachment="a.png"' in line
+               for line in told) == 1
     for n in names:
         box = site.box("d2.test", n)
         boxes = [(box / ".Liars" if n == "u7" else box) / "new"]
