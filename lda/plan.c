@@ -355,6 +355,27 @@ redirect_list(struct planner *pl, const struct target *t,
 	return 0;
 }
 
+/* Does this address lead into the mailbox that the script is of, by whatever
+ * alias or detail? Not asked, not known: no. */
+static bool
+leads_home(const struct planner *pl, const struct target *t, struct str address)
+{
+	struct resolver resolver;
+	struct resolution res;
+	struct str local, domain;
+
+	if (!pl->agent->resolver)
+		return false;
+	envelope_split(address, &local, &domain);
+	resolver = *pl->agent->resolver;
+	resolver.delimiters = config_domain(pl->agent->config,
+	    domain)->recipient_delimiter;
+	return resolve_recipient(&resolver, local, domain, STR(""),
+	    pl->p->arena, &res) == 0 && res.target_count == 1 &&
+	    res.targets[0].kind == TARGET_MAILBOX &&
+	    str_eq(res.targets[0].address, t->address);
+}
+
 static int
 take_action(struct planner *pl, const struct target *t,
     const struct settings *s, const struct engine_result *r,
@@ -369,6 +390,11 @@ take_action(struct planner *pl, const struct target *t,
 	case ENGINE_REDIRECT:
 		if (a->flags & ENGINE_F_LIST)
 			return redirect_list(pl, t, s, r, a);
+		/* It would come back as a loop and be refused (RFC 5228
+		 * section 4.2 wants those ended); this is what was meant. */
+		if (leads_home(pl, t, a->address))
+			return add_copy(pl, t, s, STR(""), edition(r, a),
+			    a->imap_flags);
 		return add_redirect(pl, (struct plan_redirect){
 		    .to = a->address, .header = edition(r, a), .target = t,
 		    .action = a, .settings = s });

@@ -71,6 +71,16 @@ def test_what_was_redirected_does_not_come_back(site, outbox):
     assert len(outbox.mails()) == 1
 
 
+@pytest.mark.parametrize("to", ["fred@d1.test", "FRED+x@D1.test"])
+@pytest.mark.parametrize("copy", ["", ":copy "], ids=["alone", "copy"])
+def test_redirect_to_oneself_is_a_keep(site, outbox, to, copy):
+    """It would come back, be a loop and be bounced."""
+    script(site, f'require "copy"; redirect {copy}"{to}";')
+    deliver(site)
+    assert outbox.mails() == []
+    assert len(site.messages("d1.test", "fred")) == 1
+
+
 def test_redirect_that_fails_leaves_nothing(site, outbox):
     script(site, 'require "copy"; redirect :copy "joe@else.test";')
     outbox.fail(True)
