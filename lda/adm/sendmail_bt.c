@@ -161,6 +161,17 @@ bt_answer(const struct bt *b, size_t i)
 /* --- reading answers ------------------------------------------------------------ */
 
 struct str
+bt_line(struct str text, const char *what)
+{
+	struct str line;
+
+	while (text.n > 0 && str_split(&text, '\n', &line))
+		if (str_find(line, str_of(what)) >= 0)
+			return line;
+	return STR("");
+}
+
+struct str
 bt_returns(struct str answer, struct str ruleset)
 {
 	struct str line, last = STR("");

@@ -55,6 +55,8 @@ struct str bt_question(const struct bt *b, size_t i);
 /* Lines, without prompts. */
 struct str bt_answer(const struct bt *b, size_t i);
 
+/* The first line that has `what` in it; empty: none. */
+struct str bt_line(struct str text, const char *what);
 /* What a rule set returns in the end: "$# vbox $@ d . test $: ..."; empty
  * when it did not run. */
 struct str bt_returns(struct str answer, struct str ruleset);
