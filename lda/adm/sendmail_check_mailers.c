@@ -138,7 +138,8 @@ check_command_mailer(struct check *c, const struct bt_mailer *m)
 	    .about = TEXT(c, "mailer %.*s: %.*s", STR_ARG(m->name),
 	    STR_ARG(m->argv)), .asked = STR("=M"),
 	    .means = dir == NULL ? NULL : TEXT(c, "others can write to %s: "
-	    "what they put there would run as the mailer does", dir), .remedy = dir == NULL ? NULL : TEXT(c, "chmod go-w %s", dir));
+	    "what they put there would run as the mailer does", dir),
+	    .remedy = dir == NULL ? NULL : TEXT(c, "chmod go-w %s", dir));
 	if (system_users(m))
 		return;
 	check_identity(c, m);

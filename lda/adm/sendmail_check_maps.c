@@ -108,7 +108,8 @@ check_class(struct check *c, const struct classes *q, struct str domain)
 		    .answer = domain, .means = "hosts whose names are in it or "
 		    "below it may relay to anywhere, and whoever has the "
 		    "domain gives such names; sendmail 8.13 and 8.14 were seen "
-		    "to pass over DNS lists for it, too", .remedy = remedy_of_class(c, "R",
+		    "to pass over DNS lists for it, too",
+		    .remedy = remedy_of_class(c, "R",
 		    "FEATURE(`vbox') needs no class R: do not use "
 		    "VIRTUSER_DOMAIN_FILE (contrib/sendmail/vbox-single.mc "
 		    "shows how), and take it out of"));
