@@ -16,7 +16,7 @@ from harness import TOP, until
 from harness.accounts import Vboxadm
 from harness.attachments import (JPEG, attach, example_policy, exe, files,
                                  harmless, hostile, part, png, wrap, zipped)
-from harness.lmtp import Lmtpd
+from harness.lmtp import Client, Lmtpd, stdio
 from harness.site import Site, new_directory
 
 RULES = example_policy(TOP / "contrib" / "vbox.conf")
@@ -201,6 +201,28 @@ def test_the_administrators_maildir(policed):
         site.configure(content_quarantine=None, content_rules=RULES,
                        quota_bytes=None)
         service.reload()
+
+
+def inetd(site):
+    """vbox-lmtpd for one connection, confined as a worker is."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(30)
+    p = subprocess.Popen([site.bin / "vbox-lmtpd", "-c", site.conf],
+                         stdin=theirs, stdout=theirs,
+                         stderr=subprocess.DEVNULL, env=site.environment())
+    theirs.close()
+    return Client(ours, p)
+
+
+@pytest.mark.parametrize("connect", [stdio, inetd])
+def test_the_other_doors(site, connect):
+    site.configure(content_rules=RULES)
+    with connect(site) as c:
+        c.hello()
+        for want, data in (("550 5.7.1 ", EXE), ("250 ", attach(
+                "a.png", "image/png", png())), ("550 5.7.1 ", EXE)):
+            assert c.message(["fred@d2.test"], data)[1][0].startswith(want)
+    assert len(site.messages("d2.test", "fred")) == 1
 
 
 def test_section_user_and_none(site):
