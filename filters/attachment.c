@@ -309,6 +309,20 @@ certain_type(struct str front)
 	return STR("text/xml");
 }
 
+/*
+ * libmagic takes one in a hundred pieces of random bytes (what is encrypted,
+ * compressed, measured) for a DOS program of the kind that has no header. Only
+ * what has such a name could be run as one.
+ */
+static bool
+is_guess(struct str type, struct str front, struct str extension)
+{
+	return str_eq(type, STR("application/x-dosexec")) &&
+	    !str_starts(front, STR("MZ")) && !str_starts(front, STR("ZM")) &&
+	    !str_eq(extension, STR("com")) && !str_eq(extension, STR("exe")) &&
+	    !str_eq(extension, STR("sys"));
+}
+
 /* Types x by the front of its bytes. Texts are known from their first lines,
  * and libmagic's rules for them take longest. */
 static void
@@ -331,7 +345,9 @@ set_type(struct scan *s, struct attachment *x, struct str bytes)
 		    front.n);
 		if (!type)
 			return;		/* its failure delays no mail */
-		copy = arena_copy(s->arena, str_of(type));
+		copy = is_guess(str_of(type), front, x->extension) ?
+		    STR("application/octet-stream") :
+		    arena_copy(s->arena, str_of(type));
 		x->type = copy.p ? copy : STR("");
 	}
 	if (!attachment_type_fits(x->extension, x->type))
