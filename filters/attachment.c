@@ -280,7 +280,7 @@ is_text(struct str s)
 
 /*
  * What libmagic would say to bytes that begin like this, for sure: pictures,
- * PDF and the XML of which office documents are full. Empty: it is asked.
+ * PDF, pages and the XML of which office documents are full. Empty: it is asked.
  */
 static struct str
 certain_type(struct str front)
@@ -301,6 +301,10 @@ certain_type(struct str front)
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (str_starts(front, known[i].begin))
 			return known[i].type;
+	/* A page with a script in it is a page; libmagic may say otherwise. */
+	if ((str_casestarts(head, STR("<!doctype html")) ||
+	    str_casestarts(head, STR("<html"))) && is_text(head))
+		return STR("text/html");
 	if (!str_starts(front, STR("<?xml ")) || !is_text(head))
 		return STR("");
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)

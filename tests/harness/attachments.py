@@ -461,6 +461,9 @@ def files():
         ("readme.md", "text/markdown", b"# Title\n\n- one\n- two\n"),
         ("page.html", "text/html", HTML),
         ("page.htm", "text/html", HTML.lower()),
+        ("secure.html", "text/html", HTML.replace(b"<p>", b"<script>\n"
+         b"(function () { var x = 1; window.y = function (z) { return x; };\n"
+         b"})();</script><p>")),
         ("invoice.xml", "application/xml", XML),
         ("xrechnung.xml", "text/xml", XML.replace(b"<invoice>",
          b'<rsm:CrossIndustryInvoice xmlns:rsm="urn:un:unece">')),
