@@ -203,6 +203,7 @@ struct scan {
 	struct attachments *out;
 	size_t room;
 	unsigned asked;
+	uint64_t packed;	/* bytes that inflate(3) has read */
 	struct buf decoded;	/* the leaf at hand */
 };
 
@@ -246,7 +247,11 @@ set_name(struct scan *s, struct attachment *x, struct str name)
 	ptrdiff_t dot;
 	struct str base, e;
 	char *p;
+	ptrdiff_t nul = str_chr(name, '\0');
 
+	/* Where programs in C unpack or open it, the name ends there. */
+	if (nul >= 0)
+		name = str_sub(name, 0, (size_t)nul);
 	x->name = name;
 	/* Windows drops dots and blanks at the end: "a.exe. " runs. */
 	base = name;
@@ -388,6 +393,15 @@ is_gzip(struct str s)
 	return str_starts(s, STR("\x1f\x8b\x08"));
 }
 
+/* Has the message had its share of unpacking? Members may overlap, and blocks
+ * may be empty: what is read costs time, too. */
+static bool
+spent(const struct scan *s)
+{
+	return s->out->unpacked > ATTACHMENT_UNPACKED_MAX ||
+	    s->packed > ATTACHMENT_UNPACKED_MAX;
+}
+
 /*
  * Inflates `in` into out, to its ceiling and to what the message may still
  * unpack. Window bits as zlib wants them: -15 raw, 31 gzip. False when the
@@ -406,12 +420,14 @@ unpack(struct scan *s, struct attachment *x, struct str in, int window,
 		return false;
 	while (r == Z_OK) {
 		size_t n;
+		unsigned before = z.avail_in;
 
 		z.next_out = (unsigned char *)chunk;
 		z.avail_out = sizeof(chunk);
 		r = inflate(&z, Z_NO_FLUSH);
 		n = sizeof(chunk) - z.avail_out;
 		s->out->unpacked += n;
+		s->packed += before - z.avail_in;
 		if (n > out->max - out->n) {
 			/* As much as fits. */
 			n = out->max - out->n;
@@ -422,7 +438,7 @@ unpack(struct scan *s, struct attachment *x, struct str in, int window,
 		if (z.total_out > ATTACHMENT_RATIO_FROM && z.total_in > 0 &&
 		    z.total_out / z.total_in > ATTACHMENT_RATIO_MAX)
 			x->flags |= ATTACHMENT_BOMB;
-		if (s->out->unpacked > ATTACHMENT_UNPACKED_MAX)
+		if (spent(s))
 			x->flags |= ATTACHMENT_CUT;
 		if (x->flags & (ATTACHMENT_CUT | ATTACHMENT_BOMB) || n == 0)
 			break;
@@ -443,7 +459,7 @@ member_bytes(struct scan *s, struct attachment *x, struct str packed,
 	struct str front;
 	unsigned before = x->flags;
 
-	if (s->out->unpacked > ATTACHMENT_UNPACKED_MAX) {
+	if (spent(s)) {
 		x->flags |= ATTACHMENT_CUT;
 		return;
 	}
@@ -473,7 +489,7 @@ member_bytes(struct scan *s, struct attachment *x, struct str packed,
 		buf_release(&all);
 	} else {
 		/* Cut at what is typed is not cut at a ceiling. */
-		if (b.full && s->out->unpacked <= ATTACHMENT_UNPACKED_MAX)
+		if (b.full && !spent(s))
 			x->flags &= ~(unsigned)ATTACHMENT_CUT;
 		look_into(s, x, front);
 	}
@@ -501,16 +517,18 @@ member_name(struct scan *s, struct str raw, bool utf8)
 #define ZIP_END 22u
 #define ZIP_COMMENT_MAX 65535u
 
-/* Where the end record begins, or -1. The last one counts. */
+#define ZIP64_LOCATOR 20u
+
+/* The last end record that begins before `before`, or -1. */
 static ptrdiff_t
-find_end(struct str zip)
+find_end_before(struct str zip, size_t before)
 {
 	size_t lowest = zip.n > ZIP_END + ZIP_COMMENT_MAX ?
 	    zip.n - ZIP_END - ZIP_COMMENT_MAX : 0;
 
 	if (zip.n < ZIP_END)
 		return -1;
-	for (size_t n = zip.n - ZIP_END + 1; n > lowest;) {
+	for (size_t n = before; n > lowest;) {
 		const char *at = memrchr(zip.p + lowest, 'P', n - lowest);
 
 		if (!at)
@@ -520,6 +538,14 @@ find_end(struct str zip)
 			return (ptrdiff_t)n;
 	}
 	return -1;
+}
+
+/* Where the end record begins, or -1. The last one counts. */
+static ptrdiff_t
+find_end(struct str zip)
+{
+	return zip.n < ZIP_END ? -1 :
+	    find_end_before(zip, zip.n - ZIP_END + 1);
 }
 
 struct zip_member {
@@ -607,70 +633,99 @@ zip_by_locals(struct scan *s, struct attachment *x, struct str zip)
 	}
 }
 
+static bool
+is_central(struct str zip, size_t at)
+{
+	return str_starts(str_sub(zip, at, 4), STR("PK\1\2"));
+}
+
+/* One member of the directory, whose record r is; offsets in it count from
+ * `shift`. */
+static void
+zip_listed(struct scan *s, struct attachment *x, struct str zip, size_t shift,
+    struct str r)
+{
+	struct zip_member m = {
+		.flags = le16(r, 8), .method = le16(r, 10),
+		.packed = le32(r, 20), .size = le32(r, 24),
+		.name = str_sub(r, ZIP_CENTRAL, le16(r, 28)),
+	}, local;
+
+	/* Readers differ in whom they believe: where the two records do not
+	 * agree, something hides. */
+	if (!zip_local(zip, shift + le32(r, 42), &local)) {
+		x->flags |= ATTACHMENT_BROKEN;
+		m.data = zip.n;
+	} else {
+		m.data = local.data;
+		if (!str_eq(local.name, m.name) || local.method != m.method ||
+		    (local.flags & 1) != (m.flags & 1)) {
+			x->flags |= ATTACHMENT_BROKEN;
+			zip_add(s, x, zip, &local);
+		}
+	}
+	zip_add(s, x, zip, &m);
+}
+
+/* The directory that an end record tells of; how many members it has. */
+static unsigned
+zip_directory(struct scan *s, struct attachment *x, struct str zip, size_t end)
+{
+	unsigned count = le16(zip, end + 10), i;
+	size_t size = le32(zip, end + 12), first = le32(zip, end + 16);
+	size_t at, shift;
+
+	if (size > end || first > end - size)
+		return 0;
+	/* Offsets count from where the archive begins, which is not where the
+	 * file does when a program stands before it. */
+	at = end - size;
+	shift = at - first;
+	if (!is_central(zip, at) && is_central(zip, first)) {
+		/* Of a large archive more records stand between. */
+		if (end < ZIP64_LOCATOR || !str_starts(str_sub(zip, end -
+		    ZIP64_LOCATOR, 4), STR("PK\6\7")))
+			x->flags |= ATTACHMENT_BROKEN;
+		at = first;
+		shift = 0;
+	}
+	/* Some go by the count, some by the size, some by what is there. */
+	for (i = 0; at < end && (i < count || is_central(zip, at)); i++) {
+		struct str r = str_sub(zip, at, end - at);
+
+		if (r.n < ZIP_CENTRAL || !is_central(r, 0))
+			break;
+		zip_listed(s, x, zip, shift, r);
+		if (s->out->flags & ATTACHMENT_CUT &&
+		    s->out->n == ATTACHMENT_COUNT_MAX)
+			return i + 1;
+		at += ZIP_CENTRAL + (size_t)le16(r, 28) + le16(r, 30) +
+		    le16(r, 32);
+	}
+	if (i != count || at > end)
+		x->flags |= ATTACHMENT_BROKEN;
+	return i;
+}
+
 static void
 zip_members(struct scan *s, struct attachment *x, struct str zip)
 {
-	ptrdiff_t end = find_end(zip);
-	size_t at, shift = 0, first, size;
-	unsigned count;
+	ptrdiff_t last = find_end(zip), end = last;
+	unsigned listed = last < 0 ? 0 : zip_directory(s, x, zip, (size_t)last);
 
-	if (end < 0)
-		goto locals;
-	count = le16(zip, (size_t)end + 10);
-	size = le32(zip, (size_t)end + 12);
-	first = le32(zip, (size_t)end + 16);
-	/* Offsets count from where the archive begins, which is not where the
-	 * file does when a program stands before it. */
-	if (size > (size_t)end || first > (size_t)end - size)
-		goto locals;
-	at = (size_t)end - size;
-	shift = at - first;
-	for (unsigned i = 0; i < count; i++) {
-		struct str r = str_sub(zip, at, (size_t)end - at);
-		struct zip_member m, local;
-		size_t where;
-
-		if (r.n < ZIP_CENTRAL || !str_starts(r, STR("PK\1\2"))) {
+	/* An end record in the comment of another one: which of them counts
+	 * is a matter of taste, so both do. */
+	while (last >= 0 && !(s->out->flags & ATTACHMENT_CUT) &&
+	    (end = find_end_before(zip, (size_t)end)) >= 0)
+		if ((size_t)end + ZIP_END + le16(zip, (size_t)end + 20) >
+		    (size_t)last) {
 			x->flags |= ATTACHMENT_BROKEN;
-			return;
+			listed += zip_directory(s, x, zip, (size_t)end);
 		}
-		m = (struct zip_member){
-			.flags = le16(r, 8), .method = le16(r, 10),
-			.packed = le32(r, 20), .size = le32(r, 24),
-			.name = str_sub(r, ZIP_CENTRAL, le16(r, 28)),
-		};
-		where = shift + le32(r, 42);
-		/* Readers differ in whom they believe: where the two records
-		 * do not agree, something hides. */
-		if (!zip_local(zip, where, &local)) {
-			x->flags |= ATTACHMENT_BROKEN;
-			m.data = zip.n;
-		} else {
-			m.data = local.data;
-			if (!str_eq(local.name, m.name) ||
-			    local.method != m.method ||
-			    (local.flags & 1) != (m.flags & 1)) {
-				x->flags |= ATTACHMENT_BROKEN;
-				zip_add(s, x, zip, &local);
-			}
-		}
-		zip_add(s, x, zip, &m);
-		if (s->out->n == ATTACHMENT_COUNT_MAX && i + 1 < count) {
-			x->flags |= ATTACHMENT_CUT;
-			s->out->flags |= ATTACHMENT_CUT;
-			return;
-		}
-		at += ZIP_CENTRAL + (size_t)le16(r, 28) + le16(r, 30) +
-		    le16(r, 32);
-		if (at > (size_t)end) {
-			x->flags |= ATTACHMENT_BROKEN;
-			return;
-		}
+	if (listed == 0 && (last < 0 || str_find(zip, STR("PK\3\4")) >= 0)) {
+		x->flags |= ATTACHMENT_BROKEN;
+		zip_by_locals(s, x, zip);
 	}
-	return;
-locals:
-	x->flags |= ATTACHMENT_BROKEN;
-	zip_by_locals(s, x, zip);
 }
 
 static void
@@ -718,10 +773,10 @@ look_into(struct scan *s, struct attachment *x, struct str bytes)
 	if (!zip && !gzip) {
 		ptrdiff_t end = find_end(bytes);
 
-		zip = end > 0 && str_eq(str_sub(bytes, (size_t)end -
+		zip = end > 0 && (is_central(bytes, le32(bytes,
+		    (size_t)end + 16)) || is_central(bytes, (size_t)end -
 		    (le32(bytes, (size_t)end + 12) < (size_t)end ?
-		    le32(bytes, (size_t)end + 12) : (size_t)end), 4),
-		    STR("PK\1\2"));
+		    le32(bytes, (size_t)end + 12) : (size_t)end)));
 	}
 	if (!zip && !gzip)
 		return;

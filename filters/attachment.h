@@ -31,8 +31,8 @@
 /* Bytes of one decoded leaf that is an archive, and of one unpacked archive in an
  * archive. Of a large leaf in base64 that is none only both ends are decoded. */
 #define ATTACHMENT_BYTES_MAX (16u * 1024u * 1024u)
-/* Bytes that all members of a message may unpack to: inflating does about
- * 300 MB/s, so this is a tenth of a second. */
+/* Bytes that all members of a message may unpack to, and that may be read to
+ * do so: inflating does about 300 MB/s, so this is a tenth of a second. */
 #define ATTACHMENT_UNPACKED_MAX (32u * 1024u * 1024u)
 /* Bytes that libmagic is shown, of a leaf and of a member; nearly all types are
  * known from the first 4 KB. Of a text fewer: there each byte costs. */

@@ -450,6 +450,173 @@ random_bytes(void **state)
 	assert_true(programs > 0);
 }
 
+/* An end record without a comment. */
+static void
+put_end(struct buf *b, unsigned count, size_t size, size_t first,
+    unsigned comment)
+{
+	(void)buf_add(b, "PK\5\6", 4);
+	put32(b, 0);
+	put16(b, count);
+	put16(b, count);
+	put32(b, size);
+	put32(b, first);
+	put16(b, comment);
+}
+
+static bool
+sees_program(const struct seen *s)
+{
+	for (size_t i = 0; i < s->list.n; i++)
+		if (s->list.list[i]->inside &&
+		    s->list.list[i]->flags & ATTACHMENT_EXECUTABLE)
+			return true;
+	return false;
+}
+
+/* Archives that show a look-out one thing and an unpacker another one. */
+static void
+hiding_archives(void **state)
+{
+	struct seen s;
+	struct zip z;
+	struct buf b, in;
+	size_t directory, n;
+
+	(void)state;
+	buf_init(&b, LIMIT);
+	buf_init(&in, LIMIT);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "a.txt", NULL, STR("text"), 0, true, 0 });
+	zip_put(&z, &(struct member){ "b.exe", NULL, exe(), 0, false, 0 });
+	zip_end(&z, &b);
+	n = b.n;
+	directory = (unsigned char)b.p[n - 6] | (size_t)(unsigned char)
+	    b.p[n - 5] << 8;
+
+	/* Behind it, or in its comment, the end of an archive of nothing. */
+	put_end(&b, 0, 0, 0, 0);
+	see(&s, "x.zip", buf_str(&b));
+	assert_true(sees_program(&s));
+	assert_true(s.list.list[1]->flags & ATTACHMENT_BROKEN);
+	done(&s);
+	b.p[n - 2] = 22;
+	see(&s, "x.zip", buf_str(&b));
+	assert_true(sees_program(&s));
+	assert_true(s.list.list[1]->flags & ATTACHMENT_BROKEN);
+	done(&s);
+
+	/* In its comment one that tells of the harmless member alone. */
+	buf_cut(&b, n);
+	put_end(&b, 1, n - directory, directory, 0);
+	see(&s, "x.zip", buf_str(&b));
+	assert_true(sees_program(&s));
+	assert_true(s.list.list[1]->flags & ATTACHMENT_BROKEN);
+	done(&s);
+
+	/* A count that leaves out the last one; a size that is too small. */
+	buf_cut(&b, n);
+	b.p[n - 2] = 0;
+	b.p[n - 12] = b.p[n - 14] = 1;
+	see(&s, "x.zip", buf_str(&b));
+	assert_true(sees_program(&s));
+	assert_true(s.list.list[1]->flags & ATTACHMENT_BROKEN);
+	done(&s);
+	b.p[n - 12] = b.p[n - 14] = 2;
+	b.p[n - 10] = 3;
+	see(&s, "x.zip", buf_str(&b));
+	assert_true(sees_program(&s));
+	assert_true(s.list.list[1]->flags & ATTACHMENT_BROKEN);
+	done(&s);
+
+	/* An archive of nothing is whole, and so is one in one. */
+	buf_reset(&b);
+	put_end(&b, 0, 0, 0, 0);
+	see(&s, "x.zip", buf_str(&b));
+	assert_int_equal(s.list.n, 2);
+	assert_false(s.list.flags & ATTACHMENT_BROKEN);
+	done(&s);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "e.zip", NULL, buf_str(&b), 0, true, 0 });
+	zip_end(&z, &in);
+	see(&s, "x.zip", buf_str(&in));
+	assert_int_equal(s.list.n, 3);
+	assert_false(s.list.flags & ATTACHMENT_BROKEN);
+	done(&s);
+
+	/* Whoever unpacks "b.exe\0.txt" with a string of C has b.exe. */
+	buf_reset(&b);
+	zip_init(&z);
+	zip_put(&z, &(struct member){ "b.exe?.txt", NULL, STR("x"), 0, true,
+	    0 });
+	zip_end(&z, &b);
+	for (size_t i = 0; i < b.n; i++)
+		if (b.p[i] == '?')
+			b.p[i] = '\0';
+	see(&s, "x.zip", buf_str(&b));
+	assert_true(str_eq(s.list.list[2]->name, STR("b.exe")));
+	assert_true(str_eq(s.list.list[2]->extension, STR("exe")));
+	done(&s);
+	buf_release(&b);
+	buf_release(&in);
+}
+
+/* A thousand members, all of the same megabyte, in which nothing is packed:
+ * millions of empty blocks for whoever reads it each time. */
+static void
+overlapping_members(void **state)
+{
+	static const char empty_block[5] = { 0, 0, 0, (char)0xff, (char)0xff };
+	struct buf b;
+	struct seen s;
+	size_t directory;
+
+	(void)state;
+	buf_init(&b, LIMIT);
+	(void)buf_add(&b, "PK\3\4", 4);
+	put16(&b, 20);
+	put16(&b, 0);
+	put16(&b, 8);
+	put32(&b, 0);
+	put32(&b, 0);
+	put32(&b, 1000000);
+	put32(&b, 10);
+	put16(&b, 1);
+	put16(&b, 0);
+	(void)buf_addc(&b, 'a');
+	for (int i = 0; i < 200000; i++)
+		(void)buf_add(&b, empty_block, sizeof(empty_block));
+	directory = b.n;
+	for (int i = 0; i < 1000; i++) {
+		(void)buf_add(&b, "PK\1\2", 4);
+		put16(&b, 20);
+		put16(&b, 20);
+		put16(&b, 0);
+		put16(&b, 8);
+		put32(&b, 0);
+		put32(&b, 0);
+		put32(&b, 1000000);
+		put32(&b, 10);
+		put16(&b, 1);
+		put16(&b, 0);
+		put16(&b, 0);
+		put16(&b, 0);
+		put16(&b, 0);
+		put32(&b, 0);
+		put32(&b, 0);
+		(void)buf_addc(&b, 'a');
+	}
+	put_end(&b, 1000, b.n - directory, directory, 0);
+	see(&s, "x.zip", buf_str(&b));
+	/* Which member got none of the time is told, and so is how many. */
+	assert_true(s.list.flags & ATTACHMENT_CUT);
+	for (size_t i = 2; i < s.list.n; i++)
+		assert_true((s.list.list[i]->flags & ATTACHMENT_CUT) ||
+		    i < 2 + ATTACHMENT_UNPACKED_MAX / 1000000 + 2);
+	done(&s);
+	buf_release(&b);
+}
+
 /* Of a large one both ends are looked at; size, type and what hides behind it are
  * as if all had been. */
 static void
@@ -604,6 +771,8 @@ main(void)
 		cmocka_unit_test(members),
 		cmocka_unit_test(hostile_archives),
 		cmocka_unit_test(random_bytes),
+		cmocka_unit_test(hiding_archives),
+		cmocka_unit_test(overlapping_members),
 		cmocka_unit_test(large_leaves),
 		cmocka_unit_test(small_arenas),
 		cmocka_unit_test(fitting),
