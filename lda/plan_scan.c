@@ -112,9 +112,15 @@ plan_scan(const struct agent *agent, const struct parcel *parcel,
 int
 plan_scan_refuse(const struct plan *plan, struct verdict *v)
 {
-	verdict_set(v, V_POLICY, "scanner: %.*s", STR_ARG(plan->scan.what));
-	verdict_say(v, "Message refused: the content filter found %.*s",
-	    STR_ARG(plan->scan.what));
+	const struct str what = plan->scan.what;
+
+	verdict_set(v, V_POLICY, "scanner: %.*s", STR_ARG(what));
+	/* Some name the file that they looked at: the log has it. */
+	if (str_chr(what, '/') >= 0)
+		verdict_say(v, "Message refused by the content filter");
+	else
+		verdict_say(v, "Message refused: the content filter found %.*s",
+		    STR_ARG(what));
 	return -1;
 }
 

@@ -95,8 +95,10 @@ start(const struct program *p, struct child *c)
 	posix_spawn_file_actions_adddup2(&actions, out[1], 2);
 	posix_spawn_file_actions_addclosefrom_np(&actions, 3);
 	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF |
-	    POSIX_SPAWN_SETSIGMASK);
+	/* A group of its own (its number is that of the process). */
+	posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGDEF |
+	    POSIX_SPAWN_SETSIGMASK |
+	    (p->with_children ? POSIX_SPAWN_SETPGROUP : 0)));
 	posix_spawnattr_setsigdefault(&attr, &preset);
 	posix_spawnattr_setsigmask(&attr, &none);
 	error = posix_spawn(&c->pid, p->argv[0], &actions, &attr, p->argv,
@@ -218,7 +220,8 @@ reap(struct child *c, bool kill_it, int *status_r)
 		pid_t got;
 
 		if (late)
-			(void)kill(c->pid, SIGKILL);
+			(void)kill(c->p->with_children ? -c->pid : c->pid,
+			    SIGKILL);
 		got = waitpid(c->pid, status_r, late ? 0 : WNOHANG);
 		if (got == c->pid)
 			return late ? -1 : 0;

@@ -33,6 +33,7 @@ struct program {
 	const struct source *message;
 	uint64_t start;		/* where in it to begin */
 	bool (*stop)(void);	/* asked while it runs; may be NULL */
+	bool with_children;	/* what it has started is killed with it */
 
 	/* Filled by program_run. */
 	int status;

@@ -66,7 +66,9 @@ scan_command(const struct scan_job *job, struct scan_result *r)
 {
 	char *argv[SCAN_WORDS + 1];
 	struct program p = { .argv = argv, .timeout_ms = job->timeout_ms,
-	    .message = job->message, .stop = job->stop };
+	    .message = job->message, .stop = job->stop,
+	    /* A script's own death would leave the scanner that hangs. */
+	    .with_children = true };
 
 	if (through) {
 		through(job, r);

@@ -311,6 +311,26 @@ def test_a_command(site, command, door):
     assert door(site, CLEAN)[0] == 75
 
 
+def test_a_path_is_not_shown_to_senders(site, command):
+    command.write_text("#!/bin/sh\ncat >/dev/null\n"
+                       "echo '/var/tmp/scan.17: Test.Virus FOUND'\nexit 1\n")
+    site.configure(scanners=[str(command)])
+    code, said = by_argv(site, CLEAN)
+    assert code == 77 and "content filter" in said and "/" not in said, said
+    assert "/var/tmp/scan.17" in (site.log / "vbox.log").read_text()
+
+
+@DOORS
+def test_what_a_late_command_started_ends_with_it(site, command, door):
+    """The scanner is a child of the script that the configuration names."""
+    command.write_text(f"#!/bin/sh\nsleep 1000 &\necho $! >>{site.dir}/out/pids\n"
+                       "wait\n")
+    site.configure(scanners=[str(command)], scan_timeout="1s")
+    assert door(site, CLEAN)[0] == 75
+    pid, = (site.dir / "out/pids").read_text().split()
+    until(lambda: not os.path.exists(f"/proc/{pid}"), 10)
+
+
 def test_a_worker_can_run_nothing_else(site, command):
     """The helper knows the commands of the configuration."""
     other = site.dir / "other"
