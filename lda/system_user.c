@@ -163,7 +163,9 @@ choose_group(const struct settings *s, struct system_user *u, gid_t own,
 	if (place_path("system_mailbox", s->system_mailbox, s, &account, a,
 	    &root, &path, v) < 0)
 		return -1;
-	if (s->system_format == SET_FORMAT_MBOX && stat(root, &st) == 0 &&
+	/* In a home a link would choose the group, and where it holds. */
+	if (s->system_format == SET_FORMAT_MBOX &&
+	    s->system_mailbox[0] == '/' && stat(root, &st) == 0 &&
 	    S_ISDIR(st.st_mode) && st.st_uid == 0 && st.st_gid != 0 &&
 	    (st.st_mode & S_IWGRP)) {
 		u->shared = true;

@@ -204,6 +204,21 @@ def test_traps(machine, trap):
     assert (machine.var_mail / "other").read_bytes() == before
 
 
+def test_a_link_at_home_gives_no_group(machine):
+    """Else fred could have his mail written wherever that group may."""
+    machine.configure(system_mailbox="%h/mail/inbox")
+    link = machine.fred / "mail"
+    link.symlink_to(machine.var_mail)
+    os.chown(link, FRED, FRED, follow_symlinks=False)
+    assert deliver(machine, "fred").returncode == 75
+    assert list(machine.var_mail.iterdir()) == []
+    link.unlink()
+    machine.own_dir(link)
+    os.chown(link, FRED, FRED)
+    assert deliver(machine, "fred").returncode == 0
+    assert len(split_mbox((link / "inbox").read_bytes())) == 1
+
+
 def test_locks_of_others_are_kept(machine):
     deliver(machine, "fred")
     lock = machine.var_mail / "fred.lock"
