@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,6 +81,26 @@ give_up_slot(void)
 	file_close(&slot.copy);
 }
 
+/* Does a block that is allocated stay writable? One that writes elsewhere (btrfs,
+ * ZFS) may find no space then, and memory says that with SIGBUS. */
+static bool
+blocks_stay(int fd)
+{
+	static const unsigned long known[] = {
+		0xEF53,		/* ext2, 3, 4 */
+		0x58465342,	/* xfs */
+		0x01021994,	/* tmpfs */
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if ((unsigned long)fs.f_type == known[i])
+			return true;
+	return false;
+}
+
 /*
  * Room for n bytes of the copy, in memory: a page of it costs nothing to
  * write, where a call costs a microsecond and more. The blocks are allocated
@@ -93,6 +114,8 @@ map_copy(size_t n)
 
 	if (n <= slot.mapped)
 		return true;
+	if (!blocks_stay(slot.copy))
+		return false;
 	while (want < n)
 		want *= 2;
 	if (fallocate(slot.copy, 0, 0, (off_t)want) < 0)
