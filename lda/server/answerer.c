@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +32,9 @@
 #define RETIRE_MOST_MS 15000
 /* Who has more connections than another lets that one go first. */
 #define AFTER_YOU_NS 300000
+/* Descriptors that are no client's: sockets, files and servers of the
+ * directory, the log. */
+#define FILES_OWN 64
 /* In an epoll_event: a listener's index, else the address of a caller. */
 #define DOOR ((uint64_t)1 << 63)
 
@@ -49,6 +53,7 @@ struct hall {
 	const struct settings *settings;
 	int epoll;
 	struct caller *first;
+	uint64_t most;		/* connections at a time */
 	unsigned count;
 	struct arena arena;
 	struct buf out;
@@ -131,7 +136,7 @@ welcome(struct hall *h, const struct listener *l)
 	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;		/* another one was quicker */
-	if (h->count >= h->settings->max_connections) {
+	if (h->count >= h->most) {
 		/* A client that finds the connection closed tries later. */
 		metrics_add(METRIC_CONNECTIONS_REFUSED, 1);
 		(void)close(fd);
@@ -360,6 +365,28 @@ live(struct hall *h)
 	}
 }
 
+/* As many as are configured and as may be open: without a descriptor to take
+ * one more with, it would knock for ever, and the directory has to be asked,
+ * too. */
+static uint64_t
+most_callers(const struct settings *s)
+{
+	uint64_t want = s->max_connections + FILES_OWN;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return s->max_connections;
+	if (r.rlim_cur < want && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max < want ? r.rlim_max : want;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+		(void)getrlimit(RLIMIT_NOFILE, &r); /* did not fail before */
+	}
+	if (r.rlim_cur >= want)
+		return s->max_connections;
+	return r.rlim_cur > 2 * FILES_OWN ? r.rlim_cur - FILES_OWN :
+	    r.rlim_cur / 2;
+}
+
 int
 answerer_run(const struct answerer *a)
 {
@@ -368,6 +395,7 @@ answerer_run(const struct answerer *a)
 
 	h = (struct hall){ .a = a,
 	    .settings = &a->service->config.global };
+	h.most = most_callers(h.settings);
 	arena_init(&h.arena, RESOLVE_ARENA);
 	buf_init(&h.out, MAP_OUT_MAX);
 	h.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -40,11 +40,11 @@ def end(service):
     until(lambda: nobody_listens(service.socket), of="the end of vbox-lmtpd")
 
 
-def restart(site, service):
+def restart(site, service, before=()):
     if service.process.poll() is None:
         end(service)
     service.process = subprocess.Popen(
-        [site.bin / "vbox-lmtpd", "-F", "-c", site.conf],
+        [*before, site.bin / "vbox-lmtpd", "-F", "-c", site.conf],
         stdin=subprocess.DEVNULL, stdout=service.out, stderr=service.out,
         env=site.environment(), cwd="/")
     until(service.answers, of="vbox-lmtpd")

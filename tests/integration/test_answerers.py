@@ -175,6 +175,28 @@ def test_too_many_are_turned_away(site, service):
         c.close()
 
 
+def test_more_than_may_be_open_are_turned_away(site, service):
+    """max_connections is more than there are descriptors for: nobody waits
+    before a closed door, and those inside go on."""
+    end(service)
+    site.configure(map_workers=1, max_connections=1000)
+    restart(site, service, ["prlimit", "--nofile=256:256"])
+    callers = [Netstrings(service.map) for _ in range(300)]
+    told = []
+    for c in callers:
+        try:
+            told.append(c.ask(ASK))
+        except (BrokenPipeError, ConnectionResetError):
+            told.append(None)
+    assert set(told) == {ANSWER, None}, set(told)
+    assert told.count(ANSWER) > 150
+    for c, before in zip(callers, told):
+        if before:
+            assert c.ask("vbox_domain no.test") == "NOTFOUND "
+    for c in callers:
+        c.close()
+
+
 def test_half_a_question_does_not_wait_for_ever(site, service):
     end(service)
     site.configure(command_timeout="1s")
