@@ -1,8 +1,10 @@
 #include "lda/maps/serve.h"
 
+#include "store/base/clock.h"
+
 enum map_event
 map_feed(const struct map_protocol *p, const struct agent *agent,
-    struct str *in, struct arena *a, struct buf *out)
+    struct str *in, struct arena *a, struct buf *out, int64_t until_ms)
 {
 	enum map_event event = MAP_MORE;
 
@@ -11,6 +13,8 @@ map_feed(const struct map_protocol *p, const struct agent *agent,
 		arena_reset(a);
 		if (event != MAP_ANSWERED)
 			return event;
+		if (until_ms && clock_mono_ms() >= until_ms)
+			break;
 	}
 	return in->n > 0 ? MAP_ANSWERED : MAP_MORE;
 }

@@ -7,6 +7,7 @@
 #define LDA_MAPS_SERVE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lda/delivery.h"
 #include "store/base/arena.h"
@@ -34,11 +35,13 @@ struct map_protocol {
 };
 
 /*
- * Answers what is whole in *in, as far as MAP_FLUSH allows; MAP_ANSWERED
- * says that there may be more. `out` has MAP_OUT_MAX and is empty.
+ * Answers what is whole in *in, as far as MAP_FLUSH allows, and until the
+ * clock (clock_mono_ms) has until_ms, though at least one question; 0: as long
+ * as it takes. MAP_ANSWERED says that there may be more. `out` has MAP_OUT_MAX
+ * and is empty.
  */
 enum map_event map_feed(const struct map_protocol *p,
     const struct agent *agent, struct str *in, struct arena *a,
-    struct buf *out);
+    struct buf *out, int64_t until_ms);
 
 #endif

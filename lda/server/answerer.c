@@ -23,13 +23,18 @@
 #define EVENTS 64
 /* Of a client that does not read its answers no more is read than this. */
 #define INPUT_MAX (2 * PIECE)
+/* One client's turn, in ms: many questions at once wait for those of others, and
+ * a directory is slow at times. */
+#define TURN_MS 10
 /* Between two looks at who was quiet for too long, and at signals. */
 #define SWEEP_MS 1000
 #define IDLE_MS 10000
 /* A retiring process hangs up on a client that is quiet for so long, and on
- * the others between two questions after the second time. */
+ * the others between two questions after the second time; on whoever never
+ * stops asking, after the third. */
 #define RETIRE_MS 5000
 #define RETIRE_MOST_MS 15000
+#define RETIRE_LAST_MS 30000
 /* Who has more connections than another lets that one go first. */
 #define AFTER_YOU_NS 300000
 /* Descriptors that are no client's: sockets, files and servers of the
@@ -44,6 +49,7 @@ struct caller {
 	struct buf in;		/* half a question, or what waits behind out */
 	struct buf out;		/* answers that the client has not taken */
 	size_t sent;
+	bool again;		/* its turn was over: questions wait in `in` */
 	int64_t since_ms;	/* began to wait for this request */
 	struct caller *prev, *next;
 };
@@ -55,6 +61,7 @@ struct hall {
 	struct caller *first;
 	uint64_t most;		/* connections at a time */
 	unsigned count;
+	unsigned again;		/* callers that wait for another turn */
 	struct arena arena;
 	struct buf out;
 	int64_t retired_ms;	/* 0: not told to */
@@ -79,8 +86,17 @@ counted(struct hall *h)
 }
 
 static void
+set_again(struct hall *h, struct caller *c, bool again)
+{
+	h->again += again;
+	h->again -= c->again;
+	c->again = again;
+}
+
+static void
 hang_up(struct hall *h, struct caller *c)
 {
+	set_again(h, c, false);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
@@ -184,19 +200,23 @@ say(struct hall *h, struct caller *c)
 	return ok;
 }
 
-/* Whatever is whole in *in is answered, as long as the client listens. */
+/* Whatever is whole in *in is answered, as long as the client listens and it is
+ * his turn. */
 static bool
 answer(struct hall *h, struct caller *c, struct str *in)
 {
+	int64_t until = clock_mono_ms() + TURN_MS;
 	enum map_event event;
 	size_t before = in->n;
 
 	do {
 		event = map_feed(c->protocol, h->a->agent, in, &h->arena,
-		    &h->out);
+		    &h->out, until);
 		if (h->out.n > 0 && !say(h, c))
 			return false;
-	} while (event == MAP_ANSWERED && c->out.n == 0);
+	} while (event == MAP_ANSWERED && c->out.n == 0 &&
+	    clock_mono_ms() < until);
+	set_again(h, c, event == MAP_ANSWERED && c->out.n == 0);
 	if (in->n < before)
 		c->since_ms = clock_mono_ms();
 	return event != MAP_CLOSE;
@@ -254,11 +274,28 @@ go_on(struct hall *h, struct caller *c)
 	return in.n == 0 || (answer(h, c, &in) && keep(c, in));
 }
 
+/* Another turn for those who have more questions. */
+static void
+take_turns(struct hall *h)
+{
+	struct caller *next;
+
+	for (struct caller *c = h->first; c != NULL && h->again > 0; c = next) {
+		struct str in = buf_str(&c->in);
+
+		next = c->next;
+		if (c->again && !(answer(h, c, &in) && keep(c, in)))
+			hang_up(h, c);
+	}
+}
+
 static void
 attend(struct hall *h, struct caller *c, uint32_t events)
 {
 	bool more;
 
+	if (c->again)
+		return;		/* his turn comes */
 	if (c->out.n > 0)
 		more = (events & (EPOLLERR | EPOLLHUP)) == 0 && go_on(h, c);
 	else
@@ -279,8 +316,10 @@ overdue(const struct hall *h, const struct caller *c, int64_t now)
 	if (for_ms > (int64_t)(quiet ? h->settings->idle_timeout :
 	    h->settings->command_timeout))
 		return true;
-	return h->retired_ms != 0 && quiet && (for_ms > RETIRE_MS ||
-	    now - h->retired_ms > RETIRE_MOST_MS);
+	if (h->retired_ms == 0)
+		return false;
+	return now - h->retired_ms > RETIRE_LAST_MS || (quiet &&
+	    (for_ms > RETIRE_MS || now - h->retired_ms > RETIRE_MOST_MS));
 }
 
 static void
@@ -341,8 +380,8 @@ live(struct hall *h)
 	int n;
 
 	while (obey(h, now)) {
-		n = epoll_pwait(h->epoll, events, EVENTS, h->count > 0 ?
-		    SWEEP_MS : IDLE_MS, h->a->waiting);
+		n = epoll_pwait(h->epoll, events, EVENTS, h->again > 0 ? 0 :
+		    h->count > 0 ? SWEEP_MS : IDLE_MS, h->a->waiting);
 		if (n < 0 && errno != EINTR)
 			break;
 		if (n == 0 && h->count == 0)
@@ -357,6 +396,7 @@ live(struct hall *h)
 				attend(h, (struct caller *)(uintptr_t)who,
 				    events[i].events);
 		}
+		take_turns(h);
 		now = clock_mono_ms();
 		if (now >= next_sweep) {
 			sweep(h, now);

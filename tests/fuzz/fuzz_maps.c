@@ -75,7 +75,7 @@ run(const struct map_protocol *p, struct str all, size_t n, struct buf *out)
 		do {
 			in = str_mem(all.p + from, to - from);
 			buf_reset(&f.piece);
-			event = map_feed(p, &f.agent, &in, &f.a, &f.piece);
+			event = map_feed(p, &f.agent, &in, &f.a, &f.piece, 0);
 			check(buf_adds(out, buf_str(&f.piece)) == 0);
 			from = to - in.n;
 		} while (event == MAP_ANSWERED);

@@ -3,11 +3,13 @@ keeps one open for each of its own, and most of them are quiet."""
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 
 from harness import until
 from harness.hosted import end, nobody_listens, restart, serve_maps
+from test_accounts import SocketMap
 from test_smtp_time import Netstrings, ask_policy, populate
 
 MANY = 200
@@ -91,6 +93,38 @@ def test_who_reads_no_answers_holds_up_nobody(site, service):
     deaf.socket.sendall((question * 2)[sent % len(question):len(question)])
     assert deaf.read() == ANSWER
     deaf.close()
+
+
+class Slow(SocketMap):
+    """A directory that needs a while for each answer."""
+
+    def answer(self, client, stream):
+        self.clock.wait(0.02)
+        return super().answer(client, stream)
+
+    clock = threading.Event()
+
+
+def test_many_questions_at_once_wait_for_those_of_others(site, service):
+    """A thousand of them, each of which takes the directory a while."""
+    end(service)
+    server = Slow(site.dir / "accounts.sock", {"@d1.test": "OK format=mbox"})
+    site.configure(map_workers=1,
+                   directory=[f"socketmap:unix:{server.path}:accounts"])
+    restart(site, service)
+    greedy, other = Netstrings(service.map), Netstrings(service.map)
+    assert other.ask("vbox_domain d1.test") == "OK d1.test"
+    greedy.send(*[f"vbox_recipient n{i}@d1.test" for i in range(1000)])
+    assert greedy.read().startswith("OK ERROR:5.1.1")
+    asked = len(server.asked)
+    assert other.ask("vbox_domain d1.test") == "OK d1.test"
+    assert len(server.asked) - asked < 100
+    # And it is not forgotten.
+    for _ in range(20):
+        assert greedy.read().startswith("OK ERROR:5.1.1")
+    greedy.close()
+    other.close()
+    server.close()
 
 
 def test_nonsense_ends_one_connection(service):

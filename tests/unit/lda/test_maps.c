@@ -289,7 +289,7 @@ test_maps(void **state)
 		add_query(&b, answers[i].map, answers[i].key);
 		in = buf_str(&b);
 		assert_int_equal(map_feed(&socketmap_protocol, &s.agent, &in,
-		    &s.a, &s.out), MAP_MORE);
+		    &s.a, &s.out, 0), MAP_MORE);
 		assert_int_equal(in.n, 0);
 		in = buf_str(&s.out);
 		assert_int_equal(netstring_take(&in, SOCKETMAP_REPLY_MAX,
@@ -318,7 +318,7 @@ test_pipelining(void **state)
 	buf_reset(&s.out);
 	in = buf_str(&all);
 	assert_int_equal(map_feed(&socketmap_protocol, &s.agent, &in, &s.a,
-	    &s.out), MAP_MORE);
+	    &s.out, 0), MAP_MORE);
 	assert_int_equal(in.n, 0);
 	(void)buf_adds(&first, buf_str(&s.out));
 	buf_reset(&s.out);
@@ -326,7 +326,7 @@ test_pipelining(void **state)
 		(void)buf_addc(&piece, all.p[i]);
 		in = buf_str(&piece);
 		assert_int_equal(map_feed(&socketmap_protocol, &s.agent, &in,
-		    &s.a, &s.out), MAP_MORE);
+		    &s.a, &s.out, 0), MAP_MORE);
 		if (in.n == 0)
 			buf_reset(&piece);
 	}
@@ -352,7 +352,7 @@ test_a_flood_is_answered_in_portions(void **state)
 	while (in.n > 0) {
 		buf_reset(&s.out);
 		assert_int_not_equal(map_feed(&socketmap_protocol, &s.agent,
-		    &in, &s.a, &s.out), MAP_CLOSE);
+		    &in, &s.a, &s.out, 0), MAP_CLOSE);
 		assert_true(s.out.n < MAP_OUT_MAX);
 		bytes += s.out.n;
 		portions++;
@@ -376,7 +376,7 @@ test_nonsense_hangs_up(void **state)
 
 		buf_reset(&s.out);
 		if (map_feed(&socketmap_protocol, &s.agent, &in, &s.a,
-		    &s.out) != MAP_CLOSE)
+		    &s.out, 0) != MAP_CLOSE)
 			fail_msg("%s", bad[i]);
 	}
 }
@@ -433,7 +433,7 @@ test_policy(void **state)
 
 		buf_reset(&s.out);
 		if (map_feed(&policy_protocol, &s.agent, &in, &s.a,
-		    &s.out) != cases[i].want || !str_eq(buf_str(&s.out),
+		    &s.out, 0) != cases[i].want || !str_eq(buf_str(&s.out),
 		    str_of(cases[i].out)))
 			fail_msg("case %zu: %.*s", i,
 			    STR_ARG(buf_str(&s.out)));
@@ -450,10 +450,10 @@ test_policy_has_an_end(void **state)
 	memset(much, 'a', sizeof(much));
 	buf_reset(&s.out);
 	assert_int_equal(map_feed(&policy_protocol, &s.agent, &in, &s.a,
-	    &s.out), MAP_MORE);
+	    &s.out, 0), MAP_MORE);
 	in = str_mem(much, sizeof(much));
 	assert_int_equal(map_feed(&policy_protocol, &s.agent, &in, &s.a,
-	    &s.out), MAP_CLOSE);
+	    &s.out, 0), MAP_CLOSE);
 }
 
 /* --- the directory is down ---------------------------------------------------------- */
@@ -505,7 +505,7 @@ test_could_not_ask_is_never_not_there(void **state)
 	}
 	buf_reset(&s.out);
 	assert_int_equal(map_feed(&policy_protocol, &agent, &in, &s.a,
-	    &s.out), MAP_MORE);
+	    &s.out, 0), MAP_MORE);
 	assert_true(str_eq(buf_str(&s.out), STR("action=451 4.3.0 Recipient "
 	    "cannot be looked up now, please try again later\n\n")));
 	directory_close(&resolver.directory);
