@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -179,6 +180,54 @@ allow_mail(struct cage *cage, const struct settings *s, struct verdict *v)
 	return 0;
 }
 
+/* A file, a directory or a template that deliveries read. A file's directory is
+ * allowed with it: whoever edits it often makes a new one of that name. */
+static int
+allow_reading(struct cage *cage, const char *template, struct verdict *v)
+{
+	struct str path = str_of(template), root = root_of(template);
+	struct stat st;
+
+	if (path.n > 0 && str_chr(path, '%') < 0 && ((stat(template, &st) == 0 &&
+	    S_ISDIR(st.st_mode)) || str_eq(root, STR("/"))))
+		root = path;
+	return allow(cage, root, FS_READ, v);
+}
+
+static int
+allow_readings(struct cage *cage, const struct setting_list *list,
+    struct verdict *v)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const char *sign = strrchr(list->v[i], '=');
+
+		/* "NAME=PATH", or a path. */
+		if (allow_reading(cage, sign && list->v[i][0] != '/' ? sign + 1 :
+		    list->v[i], v) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Scripts and what they ask, and the texts and secrets of what we send. */
+static int
+allow_sources(struct cage *cage, const struct settings *s, struct verdict *v)
+{
+	const char *const paths[] = { s->sieve_script, s->sieve_dir,
+	    s->sieve_global, s->sieve_default, s->metadata_file, s->mbox_index,
+	    s->srs_secret_file, s->quota_template };
+	const struct setting_list *const lists[] = { &s->sieve_before,
+	    &s->sieve_domain, &s->sieve_after, &s->sieve_lists };
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+		if (allow_reading(cage, paths[i], v) < 0)
+			return -1;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		if (allow_readings(cage, lists[i], v) < 0)
+			return -1;
+	return allow(cage, root_of(s->sieve_log), FS_KEEP, v);
+}
+
 /* A directory in files: SQLite writes beside its database (WAL). */
 static int
 allow_directory(struct cage *cage, const char *spec, struct verdict *v)
@@ -211,7 +260,7 @@ allow_all(struct cage *cage, const struct config *c, struct verdict *v)
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (allow(cage, str_of(ours[i].path), ours[i].rights, v) < 0)
 			return -1;
-	if (allow_mail(cage, s, v) < 0 ||
+	if (allow_mail(cage, s, v) < 0 || allow_sources(cage, s, v) < 0 ||
 	    allow(cage, str_of(s->state_dir), FS_KEEP, v) < 0 ||
 	    allow(cage, str_of(s->spool_dir), FS_KEEP, v) < 0)
 		return -1;
@@ -219,7 +268,8 @@ allow_all(struct cage *cage, const struct config *c, struct verdict *v)
 	    allow(cage, parent(str_of(s->log_target + 5)), FS_KEEP, v) < 0)
 		return -1;
 	for (size_t i = 0; i < c->section_count; i++)
-		if (allow_mail(cage, &c->sections[i].settings, v) < 0)
+		if (allow_mail(cage, &c->sections[i].settings, v) < 0 ||
+		    allow_sources(cage, &c->sections[i].settings, v) < 0)
 			return -1;
 	for (size_t i = 0; i < s->directory.n; i++)
 		if (allow_directory(cage, s->directory.v[i], v) < 0)

@@ -1,0 +1,109 @@
+"""A worker of vbox-lmtpd is confined, and what the configuration names is in
+reach all the same, wherever it lies. vbox-deliver is not, and does the same."""
+import os
+
+import pytest
+
+from harness.lmtp import Lmtpd
+
+SECRET = b"a secret of more than enough letters\n"
+
+
+def letter(subject):
+    return b"From: friend@x.test\nSubject: %s\n\ntext\n" % subject
+
+
+def send(site, service, subject, user="fred"):
+    with service.connect() as c:
+        c.hello()
+        _, replies = c.message([f"{user}@d1.test"], letter(subject))
+    assert replies[0].startswith("250"), (replies, log(site))
+
+
+def log(site):
+    return (site.log / "vbox.log").read_text()
+
+
+def folder(site, name):
+    path = site.home / "d1.test/fred/mail" / name
+    return path.read_bytes().count(b"\nSubject: ") if path.exists() else 0
+
+
+@pytest.fixture
+def etc(site):
+    """Beside the mail, as /etc/vbox is."""
+    path = site.dir / "etc"
+    path.mkdir(mode=0o755)
+    return path
+
+
+def script(path, text):
+    path.parent.mkdir(exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)    # as editors do
+    return path
+
+
+def test_scripts_of_the_site(site, etc):
+    script(etc / "before/a.sieve",
+           'require ["fileinto", "include"];\n'
+           'if header "Subject" "before" { fileinto "Before"; stop; }\n'
+           'include :global "shared";\n')
+    script(etc / "global/shared.sieve",
+           'require "fileinto";\n'
+           'if header "Subject" "global" { fileinto "Global"; stop; }\n')
+    after = script(etc / "after.sieve",
+                   'require "fileinto";\n'
+                   'if header "Subject" "after" { fileinto "After"; }\n')
+    script(etc / "d1.test.sieve",
+           'require "fileinto";\n'
+           'if header "Subject" "domain" { fileinto "Domain"; stop; }\n')
+    (etc / "friends").write_text("friend@x.test\n")
+    default = script(etc / "default.sieve",
+                     'require ["fileinto", "extlists"];\n'
+                     'if allof(header "Subject" "list", '
+                     'header :list "From" "tag:a,2026:friends")\n'
+                     '{ fileinto "Friends"; }\n')
+    site.configure(sieve_before=[etc / "before"], sieve_after=[after],
+                   sieve_domain=[f"{etc}/%d.sieve"], sieve_global=etc / "global",
+                   sieve_default=default,
+                   sieve_lists=[f"tag:a,2026:friends={etc}/friends"])
+    with Lmtpd(site) as service:
+        for subject in ("before", "global", "domain", "list", "after"):
+            send(site, service, subject.encode())
+        # A new file of the same name is within reach as well.
+        script(after, 'require "fileinto";\n'
+               'if header "Subject" "anew" { fileinto "Anew"; }\n')
+        send(site, service, b"anew")
+    for name in ("Before", "Global", "Domain", "Friends", "After", "Anew"):
+        assert folder(site, name) == 1, (name, log(site))
+
+
+def test_the_secret_of_srs(site, etc):
+    secret = etc / "srs.secret"
+    secret.write_bytes(SECRET)
+    secret.chmod(0o600)
+    os.chown(secret, 61234, 61234)
+    said = site.own_dir(site.dir / "said")
+    submit = etc / "submit"
+    submit.write_text(f'#!/bin/sh\necho "$@" >{said}/words; cat >{said}/letter\n')
+    submit.chmod(0o755)
+    site.configure(srs_domain="mx.test", srs_secret_file=secret, submit=submit)
+    site.own_file(site.home / "d1.test/fred/.dovecot.sieve",
+                  b'redirect "x@example.com";\n')
+    with Lmtpd(site) as service:
+        send(site, service, b"redirected")
+    assert "SRS0=" in (said / "words").read_text()
+
+
+def test_the_text_of_a_warning(site, etc):
+    text = etc / "full.txt"
+    text.write_text("From: postmaster@mx.test\nSubject: nearly full\n\n"
+                    "Take something away.\n")
+    site.configure(quota_bytes="1K", quota_warnings=[10], quota_template=text,
+                   submit="/bin/true")
+    with Lmtpd(site) as service:
+        send(site, service, b"x" * 200)
+    assert any(b"Take something away." in m
+               for m in site.messages("d1.test", "fred")), log(site)
