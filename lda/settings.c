@@ -215,6 +215,8 @@ const struct setting settings_table[] = {
 	/* the filter process */
 	ROW(sandbox, BOOLEAN, GLOBAL, "true", 0, 0, NULL, NULL,
 	    "Whether workers and filters confine themselves by Landlock and seccomp."),
+	ROW(sandbox_paths, TEMPLATES, GLOBAL, "", 0, ITEMS_MAX, NULL, NULL,
+	    "More directories in which confined workers may write, such as homes that the directory gives."),
 	ROW(filter_timeout, DURATION, GLOBAL, "30s", SECOND, 10 * MINUTE, NULL,
 	    NULL,
 	    "How long filtering one message may take; then it goes to the INBOX."),

@@ -146,6 +146,7 @@ struct settings {
 
 	/* the filter process */
 	bool sandbox;
+	struct setting_list sandbox_paths;
 	uint64_t filter_timeout;
 	uint64_t filter_memory;
 	struct setting_list scanners;

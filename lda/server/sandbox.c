@@ -264,6 +264,13 @@ allow_all(struct cage *cage, const struct config *c, struct verdict *v)
 	    allow(cage, str_of(s->state_dir), FS_KEEP, v) < 0 ||
 	    allow(cage, str_of(s->spool_dir), FS_KEEP, v) < 0)
 		return -1;
+	for (size_t i = 0; i < s->sandbox_paths.n; i++) {
+		const char *path = s->sandbox_paths.v[i];
+
+		if (allow(cage, strchr(path, '%') ? root_of(path) :
+		    str_of(path), FS_KEEP, v) < 0)
+			return -1;
+	}
 	if (strncmp(s->log_target, "file:", 5) == 0 &&
 	    allow(cage, parent(str_of(s->log_target + 5)), FS_KEEP, v) < 0)
 		return -1;

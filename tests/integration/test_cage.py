@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from harness.accounts import Vboxadm
 from harness.lmtp import Lmtpd
 
 SECRET = b"a secret of more than enough letters\n"
@@ -95,6 +96,21 @@ def test_the_secret_of_srs(site, etc):
     with Lmtpd(site) as service:
         send(site, service, b"redirected")
     assert "SRS0=" in (said / "words").read_text()
+
+
+def test_a_home_of_the_directory(site):
+    """One user's, on another disk than all others."""
+    admin = Vboxadm(site)
+    other = site.own_dir(site.dir / "disk")
+    (site.dir / "users").touch()
+    site.configure(directory=[f"file:{site.dir}/users"],
+                   sandbox_paths=[other])
+    admin.run("domain", "add", "d1.test", "--format", "maildir")
+    admin.run("user", "add", "fred@d1.test", "--no-password", "--home",
+              str(site.own_dir(other / "fred")), code=None)
+    with Lmtpd(site) as service:
+        send(site, service, b"at home")
+    assert len(list((other / "fred/Maildir/new").iterdir())) == 1
 
 
 def test_the_text_of_a_warning(site, etc):
