@@ -193,6 +193,28 @@ judge_file(const struct state *s, const struct stat *st, struct verdict *v)
 	return RC_REPORTED;
 }
 
+/* At home the file is the user's: what he put beside our table is no program
+ * that runs in our name. An endless view would be an endless delivery. */
+static int
+distrust(struct state *s)
+{
+	static const int what[][2] = {
+		/* Every delivery is the last to close: it would write the
+		 * log back into the file with three syncs each time. */
+		{ SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
+		{ SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+		{ SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
+		{ SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+		{ SQLITE_DBCONFIG_DEFENSIVE, 1 },
+	};
+	int rc = SQLITE_OK;
+
+	for (size_t i = 0; i < sizeof(what) / sizeof(*what) &&
+	    rc == SQLITE_OK; i++)
+		rc = s->sql->db_config(s->db, what[i][0], what[i][1], NULL);
+	return rc;
+}
+
 static int
 open_file(struct state *s, enum file_make make, struct verdict *v)
 {
@@ -222,12 +244,7 @@ open_file(struct state *s, enum file_make make, struct verdict *v)
 	    SQLITE_OPEN_NOMUTEX, SQLITE_VFS_BENEATH);
 	if (rc == SQLITE_OK)
 		rc = s->sql->busy_timeout(s->db, s->wait_ms);
-	/* Every delivery is the last to close: it would write the log back
-	 * into the file with three syncs each time. */
-	if (rc == SQLITE_OK)
-		rc = s->sql->db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
-		    1, NULL);
-	return rc;
+	return rc == SQLITE_OK ? distrust(s) : rc;
 }
 
 /* Logs of the broken file would be played into the new one. */

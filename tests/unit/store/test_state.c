@@ -450,6 +450,50 @@ a_lock_held_is_no_answer(void **state)
 	state_close(&s);
 }
 
+/* Whoever owns the home may put anything beside the table, or in its place. */
+static void
+programs_in_the_file_do_not_run(void **state)
+{
+	static const char *const programs[] = {
+		"CREATE TRIGGER t AFTER INSERT ON mark BEGIN "
+		    "DELETE FROM mark; END",
+		"DROP TABLE mark; CREATE VIEW mark AS WITH RECURSIVE "
+		    "c(kind, key, until) AS (SELECT 99, x'00', 1 UNION ALL "
+		    "SELECT kind, key, until + 1 FROM c) SELECT * FROM c",
+	};
+	struct state_mark m = { STATE_VACATION, STR("k"), 600 };
+	struct verdict v = VERDICT_INIT;
+	const struct sqlite *sql = sqlite_load(&v);
+	sqlite3 *db;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(programs); i++) {
+		struct state *s = state_open(root, BOX);
+
+		assert_int_equal(state_mark(s, &m, 1, STATE_SYNC, &v), 0);
+		state_close(&s);
+		assert_int_equal(sql->open_v2(path_of(""), &db,
+		    SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+		assert_int_equal(sql->exec(db, programs[i], NULL, NULL, NULL),
+		    SQLITE_OK);
+		sql->close(db);
+		s = state_open(root, BOX);
+		m.key = STR("another");
+		(void)alarm(60);	/* the view has no end */
+		if (i == 0) {
+			assert_int_equal(state_mark(s, &m, 1, STATE_SYNC, &v),
+			    0);
+			assert_int_equal(state_seen(s, STATE_VACATION, m.key,
+			    &v), STATE_YES);
+		} else {
+			assert_int_not_equal(state_seen(s, STATE_VACATION,
+			    m.key, &v), STATE_YES);
+		}
+		(void)alarm(0);
+		state_close(&s);
+	}
+}
+
 static int64_t
 rows(void)
 {
@@ -700,6 +744,7 @@ main(void)
 		CASE(only_a_file_of_ours),
 		CASE(over_long_names_are_refused),
 		CASE(a_lock_held_is_no_answer),
+		CASE(programs_in_the_file_do_not_run),
 		CASE(expired_marks_are_swept),
 		CASE(a_full_file_makes_room),
 		CASE(a_mark_outlives_its_process),
