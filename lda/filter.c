@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -382,6 +383,11 @@ static int
 make(const struct filter_how *how, const struct purpose *what, pid_t *pid_r,
     struct verdict *v)
 {
+	/* One that does not read holds nobody up. */
+	struct timeval patience = {
+		.tv_sec = (time_t)(how->timeout_ms / 1000),
+		.tv_usec = (suseconds_t)(how->timeout_ms % 1000 * 1000),
+	};
 	int pair[2];
 	pid_t pid;
 
@@ -396,6 +402,8 @@ make(const struct filter_how *how, const struct purpose *what, pid_t *pid_r,
 		child_warm(pair[1], how, what);
 	}
 	file_close(&pair[1]);
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &patience,
+	    sizeof(patience));
 	if (pid < 0) {
 		verdict_errno(v, errno, "fork the filter process");
 		file_close(&pair[0]);

@@ -1,6 +1,8 @@
 """A worker of vbox-lmtpd is confined, and what the configuration names is in
 reach all the same, wherever it lies. vbox-deliver is not, and does the same."""
 import os
+import signal
+import subprocess
 
 import pytest
 
@@ -111,6 +113,31 @@ def test_a_home_of_the_directory(site):
     with Lmtpd(site) as service:
         send(site, service, b"at home")
     assert len(list((other / "fred/Maildir/new").iterdir())) == 1
+
+
+def children(pid):
+    r = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)],
+                       stdout=subprocess.PIPE, check=False)
+    return [int(p) for p in r.stdout.split()]
+
+
+def test_a_filter_that_stands_still(site):
+    """The next message does not fit into its socket. Another filter is made."""
+    site.own_file(site.home / "d1.test/fred/.dovecot.sieve",
+                  b'require "fileinto"; fileinto "Filtered";\n')
+    site.configure(filter_timeout="2s", spool_memory="8M")
+    with Lmtpd(site) as service, service.connect() as c:
+        c.hello()
+        _, replies = c.message(["fred@d1.test"], letter(b"one"))
+        assert replies[0].startswith("250"), replies
+        filters = [f for worker in service.pids() for f in children(worker)]
+        assert filters
+        for pid in filters:
+            os.kill(pid, signal.SIGSTOP)
+        _, replies = c.message(["fred@d1.test"],
+                               letter(b"two") + b"x" * 70 + b"\n" * 4000000)
+        assert replies[0].startswith("250"), replies
+    assert folder(site, "Filtered") == 2, log(site)
 
 
 def test_the_text_of_a_warning(site, etc):
