@@ -237,22 +237,27 @@ add(struct scan *s, const struct mime_part *part, struct attachment *inside)
 	x->inside = inside;
 	x->depth = inside ? inside->depth + 1 : 0;
 	x->name = x->extension = x->declared = x->type = STR("");
+	x->other_name = x->other_extension = STR("");
 	l->list[l->n++] = x;
 	return x;
 }
 
-static void
-set_name(struct scan *s, struct attachment *x, struct str name)
+/* Where programs in C unpack or open it, the name ends at a NUL. */
+static struct str
+up_to_nul(struct str name)
+{
+	ptrdiff_t nul = str_chr(name, '\0');
+
+	return nul >= 0 ? str_sub(name, 0, (size_t)nul) : name;
+}
+
+static struct str
+extension_of(struct scan *s, struct str name)
 {
 	ptrdiff_t dot;
 	struct str base, e;
 	char *p;
-	ptrdiff_t nul = str_chr(name, '\0');
 
-	/* Where programs in C unpack or open it, the name ends there. */
-	if (nul >= 0)
-		name = str_sub(name, 0, (size_t)nul);
-	x->name = name;
 	/* Windows drops dots and blanks at the end: "a.exe. " runs. */
 	base = name;
 	while (base.n && (base.p[base.n - 1] == '.' ||
@@ -260,16 +265,36 @@ set_name(struct scan *s, struct attachment *x, struct str name)
 		base.n--;
 	dot = str_rchr(base, '.');
 	if (dot < 0)
-		return;
+		return STR("");
 	e = str_sub(base, (size_t)dot + 1, base.n);
 	if (e.n > 16 || str_chr(e, '/') >= 0)
-		return;
+		return STR("");
 	p = arena_alloc(s->arena, e.n + 1);
 	if (!p)
-		return;
+		return STR("");
 	for (size_t i = 0; i < e.n; i++)
 		p[i] = ascii_lower(e.p[i]);
-	x->extension = str_mem(p, e.n);
+	return str_mem(p, e.n);
+}
+
+static void
+set_name(struct scan *s, struct attachment *x, struct str name)
+{
+	x->name = up_to_nul(name);
+	x->extension = extension_of(s, x->name);
+}
+
+/* RFC 2183 has filename=, and some readers take name= nevertheless. */
+static void
+set_names(struct scan *s, struct attachment *x, const struct mime_part *p)
+{
+	struct str other = mime_param(&p->type, STR("name"));
+
+	set_name(s, x, p->filename);
+	if (other.n == 0 || str_eq(other, p->filename))
+		return;
+	x->other_name = up_to_nul(other);
+	x->other_extension = extension_of(s, x->other_name);
 }
 
 /* A text: no control characters but those of lines and pages. */
@@ -359,7 +384,8 @@ set_type(struct scan *s, struct attachment *x, struct str bytes)
 		    arena_copy(s->arena, str_of(type));
 		x->type = copy.p ? copy : STR("");
 	}
-	if (!attachment_type_fits(x->extension, x->type))
+	if (!attachment_type_fits(x->extension, x->type) ||
+	    !attachment_type_fits(x->other_extension, x->type))
 		x->flags |= ATTACHMENT_MISMATCH;
 	if (is_executable(x->type))
 		x->flags |= ATTACHMENT_EXECUTABLE;
@@ -883,7 +909,7 @@ scan_leaf(struct scan *s, const struct mime_part *p)
 		/* Who knows what it is? Of a text it is a slip ("8-bit"). */
 		x->flags |= ATTACHMENT_CUT;
 	}
-	set_name(s, x, p->filename);
+	set_names(s, x, p);
 	x->declared = p->type.value;
 	if (whole)
 		x->size = bytes.n;

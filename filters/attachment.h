@@ -66,6 +66,10 @@ struct attachment {
 	struct str name;		/* UTF-8, perhaps empty; a member's with
 					 * its path as the archive has it */
 	struct str extension;		/* of the name, lower case, no dot */
+	struct str other_name;		/* a leaf's by name= of Content-Type,
+					 * where that is another one; which
+					 * counts is the reader's choice */
+	struct str other_extension;
 	struct str declared;		/* Content-Type; members: empty */
 	struct str type;		/* by libmagic; empty when it failed */
 	uint64_t size;			/* decoded; as the archive tells for

@@ -404,9 +404,12 @@ holds(const struct condition *c, const struct attachment *x)
 		return any_pattern(c, x->declared);
 	case CONDITION_NAME:
 		return any_pattern(c, x->name) ||
-		    any_pattern(c, base_name(x->name));
+		    any_pattern(c, base_name(x->name)) ||
+		    (x->other_name.n && any_pattern(c, x->other_name));
 	case CONDITION_EXTENSION:
-		return x->extension.n && any_pattern(c, x->extension);
+		return (x->extension.n && any_pattern(c, x->extension)) ||
+		    (x->other_extension.n &&
+		    any_pattern(c, x->other_extension));
 	case CONDITION_OVER:
 		return x->size > c->size;
 	case CONDITION_UNDER:

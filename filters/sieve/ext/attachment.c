@@ -40,6 +40,15 @@ match_flags(struct match *m, const struct attachment *x)
 	return 0;
 }
 
+/* A leaf may have two names. */
+static int
+match_either(struct match *m, struct str one, struct str other)
+{
+	int x = one.n ? match_value(m, one) : 0;
+
+	return x == 0 && other.n ? match_value(m, other) : x;
+}
+
 static int
 match_one(struct run *r, const struct node *n, struct match *m,
     const struct attachment *x)
@@ -50,11 +59,11 @@ match_one(struct run *r, const struct node *n, struct match *m,
 	case ATTACHMENT_TYPE:
 		return match_value(m, x->type);
 	case ATTACHMENT_NAME:
-		return x->name.n ? match_value(m, x->name) : 0;
+		return match_either(m, x->name, x->other_name);
 	case ATTACHMENT_DECLARED:
 		return x->declared.n ? match_value(m, x->declared) : 0;
 	case ATTACHMENT_EXTENSION:
-		return x->extension.n ? match_value(m, x->extension) : 0;
+		return match_either(m, x->extension, x->other_extension);
 	case ATTACHMENT_SIZE:
 		(void)snprintf(number, sizeof(number), "%llu",
 		    (unsigned long long)x->size);

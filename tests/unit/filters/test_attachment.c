@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "filters/attachment.h"
+#include "filters/content.h"
 #include "filters/message/message.h"
 #include "store/base/buf.h"
 
@@ -687,6 +688,56 @@ large_leaves(void **state)
 	buf_release(&zip);
 }
 
+/* Some readers save a file as its disposition has it, others as its type. */
+static void
+two_names(void **state)
+{
+	static const struct {
+		const char *type, *filename, *rule;
+		enum content_act want;
+	} cases[] = {
+		{ "evil.js", "invoice.pdf", "reject extension js",
+		    CONTENT_REJECT },
+		{ "invoice.pdf", "evil.js", "reject extension js",
+		    CONTENT_REJECT },
+		{ "evil.js", "invoice.pdf", "reject name evil*",
+		    CONTENT_REJECT },
+		{ "invoice.pdf", "note.txt", "reject mismatch",
+		    CONTENT_REJECT },
+		{ "a.txt", "b.txt", "reject extension js", CONTENT_ACCEPT },
+		{ "a.txt", "a.txt", "reject mismatch", CONTENT_ACCEPT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct content_finding finding;
+		struct content_policy policy;
+		struct attachments list;
+		struct message m;
+		struct buf mail, why;
+		struct arena a;
+
+		arena_init(&a, LIMIT);
+		buf_init(&mail, LIMIT);
+		buf_init(&why, 200);
+		(void)buf_addf(&mail, "Content-Type: application/pdf; "
+		    "name=\"%s\"\nContent-Disposition: attachment; "
+		    "filename=\"%s\"\n\nalert(1)\n", cases[i].type,
+		    cases[i].filename);
+		message_init(&m, &a, buf_str(&mail));
+		attachment_scan(&typer, &a, message_mime(&m), &list);
+		assert_int_equal(content_policy_parse(str_of(cases[i].rule),
+		    &a, &policy, &why), 0);
+		content_judge(&policy, &list, &finding);
+		if (finding.act != cases[i].want)
+			fail_msg("%s, %s: %s", cases[i].type, cases[i].filename,
+			    content_act_word(finding.act));
+		buf_release(&mail);
+		buf_release(&why);
+		arena_release(&a);
+	}
+}
+
 static void
 small_arenas(void **state)
 {
@@ -774,6 +825,7 @@ main(void)
 		cmocka_unit_test(hiding_archives),
 		cmocka_unit_test(overlapping_members),
 		cmocka_unit_test(large_leaves),
+		cmocka_unit_test(two_names),
 		cmocka_unit_test(small_arenas),
 		cmocka_unit_test(fitting),
 		cmocka_unit_test(broken_database),
