@@ -1,5 +1,6 @@
 """Servers of accounts: vboxadm, a PostgreSQL of our own, Dovecot with the
 configuration of contrib."""
+import contextlib
 import json
 import os
 import pwd
@@ -121,11 +122,14 @@ class Postgres:
 
     def freeze(self):
         for pid in self.processes():
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def thaw(self):
         for pid in self.processes():
-            os.kill(pid, signal.SIGCONT)
+            # One whose client is gone may end in between.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 OVERRIDES = """
