@@ -61,6 +61,15 @@ parcel_init(struct parcel *p, const struct spool *spool,
 	return trace_scan(spool, &p->trace, NULL, NULL, v);
 }
 
+struct resolver
+agent_resolver(const struct agent *agent, struct str domain)
+{
+	struct resolver r = *agent->resolver;
+
+	r.delimiters = config_domain(agent->config, domain)->recipient_delimiter;
+	return r;
+}
+
 int
 delivery_open(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *addressee, struct delivery **d_r,

@@ -74,6 +74,9 @@ struct plan_scan;
 int parcel_init(struct parcel *p, const struct spool *spool,
     const struct envelope *envelope, struct verdict *v);
 
+/* The agent's resolver with the recipient delimiters of this domain. */
+struct resolver agent_resolver(const struct agent *agent, struct str domain);
+
 int delivery_open(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *addressee, struct delivery **d_r,
     struct verdict *v);

@@ -43,7 +43,7 @@ gate_recipient(const struct agent *agent, struct str local, struct str domain,
     uint64_t size, struct arena *a, struct resolution *res_r,
     struct verdict *v)
 {
-	struct resolver resolver = *agent->resolver;
+	struct resolver resolver;
 	struct domain_record record;
 	enum gate_answer answer;
 
@@ -53,8 +53,7 @@ gate_recipient(const struct agent *agent, struct str local, struct str domain,
 	answer = gate_domain(agent, domain, a, &record, v);
 	if (answer == GATE_STRANGER || answer == GATE_BROKEN)
 		return answer;
-	resolver.delimiters = config_domain(agent->config,
-	    domain)->recipient_delimiter;
+	resolver = agent_resolver(agent, domain);
 	if (resolve_recipient(&resolver, local, domain, STR(""), a, res_r) < 0) {
 		*v = res_r->verdict;
 		return judge(v);

@@ -367,9 +367,7 @@ leads_home(const struct planner *pl, const struct target *t, struct str address)
 	if (!pl->agent->resolver)
 		return false;
 	envelope_split(address, &local, &domain);
-	resolver = *pl->agent->resolver;
-	resolver.delimiters = config_domain(pl->agent->config,
-	    domain)->recipient_delimiter;
+	resolver = agent_resolver(pl->agent, domain);
 	return resolve_recipient(&resolver, local, domain, STR(""),
 	    pl->p->arena, &res) == 0 && res.target_count == 1 &&
 	    res.targets[0].kind == TARGET_MAILBOX &&

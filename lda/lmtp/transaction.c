@@ -179,7 +179,7 @@ resolve(struct transaction *t, const struct lmtp *p,
 {
 	const struct agent *agent = t->site->agent;
 	const struct settings *s = &agent->config->global;
-	struct resolver resolver = *agent->resolver;
+	struct resolver resolver;
 	struct str postmaster = str_of(s->postmaster), local, domain;
 
 	r->local = arena_copy(&t->arena, str_mem(p->rcpt.path.local,
@@ -194,8 +194,7 @@ resolve(struct transaction *t, const struct lmtp *p,
 			return verdict_set(v, V_UNKNOWN_USER,
 			    "postmaster is not set to an address");
 	}
-	resolver.delimiters = config_domain(agent->config,
-	    domain)->recipient_delimiter;
+	resolver = agent_resolver(agent, domain);
 	if (resolve_recipient(&resolver, local, domain, STR(""), &t->arena,
 	    &r->resolution) < 0) {
 		*v = r->resolution.verdict;
