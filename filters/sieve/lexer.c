@@ -159,6 +159,14 @@ crlf(struct str s, size_t i)
 	return s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n';
 }
 
+/* Is this the first of two dots at the front of a line? */
+static bool
+stuffing(struct str s, size_t i)
+{
+	return s.p[i] == '.' && (i == 0 || s.p[i - 1] == '\n') &&
+	    i + 1 < s.n && s.p[i + 1] == '.';
+}
+
 static int
 lex_quoted(struct lexer *x)
 {
@@ -210,7 +218,8 @@ lex_quoted(struct lexer *x)
 }
 
 /* Behind "text:", section 2.4.2: the rest of the line is blank or a comment;
- * a line "." ends it, a leading dot of a line that begins with one goes. */
+ * a line "." ends it, of two dots at the front of a line the first goes
+ * (section 8.1). */
 static int
 lex_multiline(struct lexer *x)
 {
@@ -242,7 +251,7 @@ lex_multiline(struct lexer *x)
 		if (len && x->p[0] == '.') {
 			if (len == 1 || (len == 2 && x->p[1] == '\r'))
 				break;
-			stuffed++;
+			stuffed += x->p[1] == '.';
 		}
 		if (len && memchr(x->p, '\0', len))
 			nul = true;
@@ -271,8 +280,7 @@ lex_multiline(struct lexer *x)
 	if (!out)
 		return bad(x, "script too large");
 	for (size_t i = 0; i < x->text.n; i++)
-		if (!crlf(x->text, i) && (x->text.p[i] != '.' ||
-		    (i && x->text.p[i - 1] != '\n')))
+		if (!crlf(x->text, i) && !stuffing(x->text, i))
 			out[n++] = x->text.p[i];
 	x->text = str_mem(out, n);
 	return 0;
