@@ -4,6 +4,15 @@
 #include "filters/sieve/eval.h"
 #include "filters/sieve/ext/list.h"
 
+/* Section 4: what changes how a script is read must be required; ihave for it
+ * is false, and it stays off. */
+static bool
+changes_reading(struct str name)
+{
+	return str_eq(name, STR("variables")) ||
+	    str_eq(name, STR("encoded-character"));
+}
+
 static int
 check(struct check *c, struct check_node *n)
 {
@@ -15,7 +24,8 @@ check(struct check *c, struct check_node *n)
 	for (; count; count--, i = i->next) {
 		int ext = registry_find(i->text);
 
-		if (ext < 0 || !(c->allowed >> ext & 1))
+		if (ext < 0 || !(c->allowed >> ext & 1) ||
+		    changes_reading(i->text))
 			break;
 	}
 	check_set_code(n, SLOT_AUX, count == 0);
