@@ -13,11 +13,18 @@ enum transform {
 };
 
 static bool
+is_xhtml(const struct mime_part *p)
+{
+	return mime_is(p, STR("application"), STR("xhtml+xml"));
+}
+
+static bool
 borrowable(const struct mime_part *p, enum body_text how)
 {
 	struct str charset;
 
-	if (p->encoding != TRANSFER_IDENTITY)
+	if (p->encoding != TRANSFER_IDENTITY ||
+	    (how == BODY_PLAIN && is_xhtml(p)))
 		return false;
 	if (!mime_is(p, STR("text"), (struct str){ 0 }))
 		return true;
@@ -86,6 +93,14 @@ body_text_of(struct run *r, const struct node *n, struct mime_part *p,
 static bool
 content_fits(const struct mime_part *p, const struct str *types, uint32_t n)
 {
+	struct str type = p->type.type, subtype = p->type.subtype;
+
+	/* RFC 2045 section 6.4: what is encoded in an unknown way is not what
+	 * it is called */
+	if (p->kind == MIME_LEAF && p->encoding == TRANSFER_UNKNOWN) {
+		type = STR("application");
+		subtype = STR("octet-stream");
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct str t = types[i];
 		ptrdiff_t slash = str_chr(t, '/');
@@ -96,11 +111,11 @@ content_fits(const struct mime_part *p, const struct str *types, uint32_t n)
 		if (slash == 0 || (size_t)(slash + 1) == t.n ||
 		    str_rchr(t, '/') != slash)
 			continue;
-		if (slash < 0 && str_caseeq(p->type.type, t))
+		if (slash < 0 && str_caseeq(type, t))
 			return true;
-		if (slash > 0 && str_caseeq(p->type.type,
+		if (slash > 0 && str_caseeq(type,
 		    str_sub(t, 0, (size_t)slash)) &&
-		    str_caseeq(p->type.subtype,
+		    str_caseeq(subtype,
 		    str_sub(t, (size_t)slash + 1, t.n)))
 			return true;
 	}
@@ -139,9 +154,10 @@ match_parts(struct run *r, const struct node *n, struct match *m)
 {
 	enum transform t = (enum transform)run_code(r, n, SLOT_BODY,
 	    BODY_TRANSFORM_TEXT);
-	const struct str text = STR("text");
-	const struct str *types = &text;
-	uint32_t n_types = 1;
+	/* section 5.3: what is not text by name may be searched as such */
+	const struct str text[] = { STR("text"), STR("application/xhtml+xml") };
+	const struct str *types = text;
+	uint32_t n_types = COUNT_OF(text);
 	struct mime_part *root = message_mime(&r->message)->root;
 
 	if (!root)

@@ -205,7 +205,7 @@ command_extracttext(struct run *r, const struct node *n)
 	if (!part || run_string(r, n, SLOT_STRING, &name))
 		return -1;
 	/* section 7: only of text parts; of others the empty string */
-	if (part->kind == MIME_LEAF &&
+	if (part->kind == MIME_LEAF && part->encoding != TRANSFER_UNKNOWN &&
 	    mime_is(part, STR("text"), (struct str){ 0 }) &&
 	    body_text_of(r, n, part, BODY_PLAIN, &text))
 		return -1;
