@@ -35,7 +35,9 @@ environment_item(struct run *r, struct str item, struct buf *value)
 		s = str_sub(host, (size_t)dot + 1, host.n);
 	else if (str_caseeq(item, STR("vnd.dovecot.username")))
 		s = r->job->user;
-	else if (str_caseeq(item, STR("vnd.dovecot.default-mailbox")))
+	/* the name of a variable has no '-' */
+	else if (str_caseeq(item, STR("vnd.dovecot.default-mailbox")) ||
+	    str_caseeq(item, STR("vnd.dovecot.default_mailbox")))
 		s = STR("INBOX");
 	if (!s.p)
 		return ENGINE_NO;
