@@ -347,15 +347,33 @@ plan_flags(struct run *r, const struct node *n, struct engine_action *a)
 
 /* --- ends --- */
 
+void
+plan_script_begin(struct run *r)
+{
+	r->script_actions = r->result->n_actions;
+	r->implicit_keep = true;
+	memcpy(r->row_flags, r->flags, r->n_flags);
+	r->n_row_flags = r->n_flags;
+}
+
+/* A keep goes on to the next script, and its flags with it. */
 static void
 remove_keep(struct run *r)
 {
 	struct engine_result *res = r->result;
 	size_t to = 0;
 
-	for (size_t i = 0; i < res->n_actions; i++)
-		if (res->actions[i].kind != ENGINE_KEEP)
-			res->actions[to++] = res->actions[i];
+	for (size_t i = 0; i < res->n_actions; i++) {
+		const struct engine_action *a = &res->actions[i];
+
+		if (a->kind != ENGINE_KEEP) {
+			res->actions[to++] = *a;
+		} else if (a->flags & ENGINE_F_FLAGS) {
+			r->n_flags = a->imap_flags.n;
+			if (r->n_flags)
+				memcpy(r->flags, a->imap_flags.p, r->n_flags);
+		}
+	}
 	res->n_actions = to;
 }
 
@@ -411,6 +429,10 @@ plan_failed(struct run *r)
 	struct engine_action keep = { .flags = ENGINE_F_AT_ERROR };
 	struct engine_result *res = r->result;
 
+	if (r->n_row_flags) {
+		keep.flags |= ENGINE_F_FLAGS;
+		keep.imap_flags = str_mem(r->row_flags, r->n_row_flags);
+	}
 	res->n_actions = r->script_actions;
 	/* the message as it came: half an edit is nothing */
 	r->header_changed = false;
@@ -425,9 +447,8 @@ plan_failed(struct run *r)
 		/* only a full arena comes here; the last action gives way */
 		static struct engine_action last;
 
-		last = keep;
-		last.kind = ENGINE_KEEP;
-		last.flags |= ENGINE_F_IMPLICIT;
+		last = (struct engine_action){ .kind = ENGINE_KEEP,
+		    .flags = ENGINE_F_AT_ERROR | ENGINE_F_IMPLICIT };
 		res->actions = &last;
 		res->n_actions = 1;
 	}

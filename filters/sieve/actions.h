@@ -14,6 +14,11 @@ int plan_add(struct run *r, const struct node *n, struct engine_action *a);
 /* Fills imap_flags: from :flags, or the internal variable when imap4flags
  * is required. */
 int plan_flags(struct run *r, const struct node *n, struct engine_action *a);
+/* Before each script of the row. imap4flags' variable goes on from one to the
+ * next, as Pigeonhole has it: flags that the site gives are flags that the
+ * user's fileinto stores. */
+void plan_script_begin(struct run *r);
+
 /* At the end of each script. */
 enum plan_end {
 	PLAN_LAST,	/* no script follows: what is kept becomes an action */

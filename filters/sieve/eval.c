@@ -365,9 +365,7 @@ run_sequence(struct run *r)
 		enum run_answer x;
 		int more;
 
-		r->script_actions = r->result->n_actions;
-		r->implicit_keep = true;
-		r->n_flags = 0;
+		plan_script_begin(r);
 		r->globals = (struct vars){ 0 };
 		r->included = NULL;
 		if (job->trace)

@@ -98,6 +98,9 @@ struct run {
 	/* imap4flags' own variable */
 	char flags[LIMIT_FLAGS_SIZE];
 	size_t n_flags;
+	/* what it was when the script of the row began */
+	char row_flags[LIMIT_FLAGS_SIZE];
+	size_t n_row_flags;
 	/* caches */
 	struct cached_list **addresses;		/* FIELD_CACHE of them, or NULL */
 	struct cached_value **mime_values;	/* likewise */

@@ -65,3 +65,32 @@ def test_folder(site, domain):
     name = "Work/x" if domain == "d1.test" else "Work.x"
     assert flags(Dovecot(site, domain, "fred"), name) == \
         {"one": {"\\Flagged", "urgent"}}
+
+
+def test_flags_of_a_script_before(site, domain):
+    """They are where the next script begins; an error takes back what its
+    own script has set."""
+    g = site.own_dir(site.dir / "global")
+    (g / "before.sieve").write_text(
+        'require "imap4flags"; addflag ["\\\\Answered", "\\\\Flagged"];')
+    site.configure(sieve_before=[g / "before.sieve"])
+    deliver(site, domain, 'require ["imap4flags", "fileinto"];\n'
+            'if header "subject" "one" { fileinto "Box"; }\n'
+            'if header "subject" "two" { removeflag "\\\\Answered"; }\n'
+            'if header "subject" "three" { fileinto :flags "\\\\Draft" "Box"; }\n',
+            b"one")
+    for subject in (b"two", b"three"):
+        r = site.deliver("-f", "a@b.test", "--", domain, "fred",
+                         data=LETTER % subject)
+        assert r.returncode == 0, r
+    deliver(site, domain, 'require ["imap4flags", "include"];\n'
+            'setflag "\\\\Deleted"; include "absent";\n', b"four")
+    (g / "before.sieve").write_text(
+        'require "imap4flags"; keep :flags "\\\\Seen";')
+    deliver(site, domain, "keep;", b"five")
+    dovecot = Dovecot(site, domain, "fred")
+    assert flags(dovecot) == {"two": {"\\Flagged"},
+                              "four": {"\\Answered", "\\Flagged"},
+                              "five": {"\\Seen"}}
+    assert flags(dovecot, "Box") == {"one": {"\\Answered", "\\Flagged"},
+                                     "three": {"\\Draft"}}
