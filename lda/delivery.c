@@ -85,7 +85,11 @@ delivery_open(const struct agent *agent, const struct parcel *parcel,
 	d->settings = config_domain(agent->config,
 	    addressee->resolution->domain);
 	*d_r = d;		/* the caller closes it, failed or not */
-	return plan_make(agent, parcel, addressee, &d->arena, &d->plan, v);
+	if (plan_make(agent, parcel, addressee, &d->arena, &d->plan, v) == 0)
+		return 0;
+	if (d->plan.refused && agent->mode != DELIVERY_REHEARSAL)
+		effects_run(agent, parcel, addressee, &d->plan);
+	return -1;
 }
 
 static int

@@ -408,6 +408,8 @@ effects_run(const struct agent *agent, const struct parcel *parcel,
 	for (size_t i = 0; i < plan->effect_count; i++) {
 		const struct plan_effect *e = &plan->effects[i];
 
+		if (plan->refused && e->action->kind != ENGINE_NOTIFY)
+			continue;
 		switch (e->action->kind) {
 		case ENGINE_VACATION:
 			vacation(&run, e);

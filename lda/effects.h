@@ -15,7 +15,8 @@ struct state *effects_state(const struct settings *s, struct str local,
 
 /*
  * Vacation, notify, rejects by mail, marks, in their order; then the problems
- * of scripts: a line in the user's log, one in ours, one notice a day.
+ * of scripts: a line in the user's log, one in ours, one notice a day. Of a
+ * plan that is refused, notify and the problems only.
  */
 void effects_run(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *who, const struct plan *plan);

@@ -405,6 +405,7 @@ take_action(struct planner *pl, const struct target *t,
 		    pl->p->copy_count == 0 && pl->p->redirect_count == 0) {
 			verdict_set(pl->v, V_POLICY, "refused by script");
 			say_reason(pl->v, a->reason);
+			pl->p->refused = true;
 			return -1;
 		}
 		return add_effect(pl, t, s, a);
@@ -419,6 +420,18 @@ take_action(struct planner *pl, const struct target *t,
 		break;
 	}
 	return 0;
+}
+
+/* What a refusal leaves to be done: RFC 5435 section 3 has notify go with
+ * every other action, reject among them. */
+static void
+take_notices(struct planner *pl, const struct target *t,
+    const struct settings *s, const struct engine_result *r, size_t from)
+{
+	for (size_t i = from; i < r->n_actions; i++)
+		if (r->actions[i].kind == ENGINE_NOTIFY &&
+		    add_effect(pl, t, s, &r->actions[i]) < 0)
+			pl->p->refused = false;	/* the MTA comes again */
 }
 
 static int
@@ -772,8 +785,11 @@ plan_mailbox(struct planner *pl, const struct target *t)
 		return add_copy(pl, t, s, pl->who->folder,
 		    (struct str){ NULL, 0 }, STR(""));
 	for (size_t i = 0; i < r->n_actions; i++)
-		if (take_action(pl, t, s, r, &r->actions[i]) < 0)
+		if (take_action(pl, t, s, r, &r->actions[i]) < 0) {
+			if (pl->p->refused)
+				take_notices(pl, t, s, r, i + 1);
 			return -1;
+		}
 	return 0;
 }
 

@@ -76,6 +76,7 @@ struct plan {
 	size_t effect_count;
 	struct plan_problem *problems;
 	size_t problem_count;
+	bool refused;			/* by a script, for the only mailbox */
 	struct plan_content content;
 	struct plan_scan scan;
 	struct buf boxes;		/* for the log: where it goes */

@@ -235,6 +235,21 @@ def test_vacation_keeps_silent(site, outbox, sender, change):
     assert len(site.messages("d1.test", "fred")) == 1
 
 
+@pytest.mark.parametrize("act", ["reject", "ereject"])
+def test_a_notification_of_what_is_refused(site, outbox, act):
+    """RFC 5435: notify goes with every other action, wherever it stands."""
+    script(site, f'require ["enotify", "{act}"];\n'
+           'notify :message "one" "mailto:joe@else.test";\n'
+           f'{act} "no"; notify :message "two" "mailto:joe@else.test";')
+    r = deliver(site, "-n", want=77)
+    assert outbox.mails() == []
+    r = deliver(site, want=77)
+    assert r.stdout == b"5.7.1 <fred@d1.test> no\n"
+    assert [fields(m, "Subject") for _, m in outbox.mails()] == \
+        [[b"one"], [b"two"]]
+    assert site.messages("d1.test", "fred") == []
+
+
 def test_an_answer_that_cannot_be_sent_loses_no_mail(site, outbox):
     script(site, VACATION)
     outbox.fail(True)
