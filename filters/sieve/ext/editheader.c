@@ -68,6 +68,9 @@ check_delete(struct check *c, struct check_node *n)
 
 	if (check_has(n, SLOT_LAST) && !check_has(n, SLOT_INDEX))
 		return check_error(c, n, ":last wants :index");
+	if (n->value[SLOT_INDEX] && n->value[SLOT_INDEX]->number == 0)
+		return check_error_arg(c, n->value[SLOT_INDEX],
+		    ":index counts from 1");
 	/* section 5: without patterns for the value, comparator and match
 	 * type are passed over */
 	if (check_has(n, SLOT_KEYS) && check_has(n, SLOT_MATCH) &&
