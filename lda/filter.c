@@ -18,6 +18,7 @@
 #include "lda/filter_wire.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
+#include "store/base/self.h"
 
 /* The program itself, its stack and what was mapped before: not counted
  * against filter_memory. */
@@ -36,6 +37,8 @@ struct purpose {
 	bool types;			/* will they be wanted? */
 	const struct engine_settings *settings;
 	const struct engine_script *script;
+	struct filter_share *share;	/* for all that comes */
+	pid_t parent;			/* make() fills it in */
 };
 
 /* What a warm filter keeps of a job's memory for the next one. */
@@ -52,14 +55,17 @@ crashed(int sig)
 
 /* Only the socket is left, at descriptor 3. */
 static void
-strip(int fd)
+strip(int fd, pid_t parent)
 {
 	/* The parent's handlers would answer for the whole delivery. */
 	(void)signal(SIGSEGV, crashed);
 	(void)signal(SIGBUS, crashed);
 	(void)signal(SIGABRT, crashed);
 	(void)signal(SIGTERM, SIG_DFL);
+	/* A warm one waits for a word in memory, not for the socket to end. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(1);
 	if (fd != 3 && dup2(fd, 3) < 0)
 		_exit(1);
 	(void)close_range(0, 2, 0);
@@ -119,24 +125,25 @@ load_types(const struct filter_how *how, struct filter_types *types)
 }
 
 static int
-to_master(void *arg, enum filter_frame type, struct str body)
+to_master(void *mouth, enum filter_frame type, struct str body)
 {
-	(void)arg;
-	return frame_write(3, (uint8_t)type, body);
+	return filter_mouth_say(mouth, type, body);
 }
 
 /* One job; the plan goes back. 0, or -1 when nobody takes it. */
 static int
 work(const struct engine *engine, struct engine_job *job,
-    struct filter_content *content, const struct filter_types *types)
+    struct filter_content *content, const struct filter_types *types,
+    struct filter_share *share)
 {
-	static const struct filter_ear ear = { .hear = to_master };
+	struct filter_mouth mouth = { .fd = 3, .share = share };
+	const struct filter_ear ear = { .hear = to_master, .arg = &mouth };
 	struct engine_world world;
 	struct arena arena;
 	int said;
 
 	arena_init(&arena, FILTER_ANSWER_MAX * 2);
-	filter_world_remote(3, &world, &arena);
+	filter_world_remote(&mouth, &world, &arena);
 	job->world = &world;
 	said = filter_work(engine, job, content, types, &ear);
 	arena_release(&arena);
@@ -170,7 +177,7 @@ child_once(int fd, const struct filter_how *how, const struct purpose *what)
 	struct filter_content none = { .rules = STR("") };
 	struct filter_types loaded, *types = NULL;
 
-	strip(fd);
+	strip(fd, what->parent);
 	load(how->engine);
 	if (what->types) {
 		types = &loaded;
@@ -182,7 +189,7 @@ child_once(int fd, const struct filter_how *how, const struct purpose *what)
 	    types), how->cpu_ms + (types ? FILTER_CONTENT_CPU_MS : 0)) < 0)
 		_exit(1);
 	_exit(work(how->engine, job, what->content ? what->content : &none,
-	    types) < 0);
+	    types, NULL) < 0);
 }
 
 _Noreturn static void
@@ -190,12 +197,14 @@ child_warm(int fd, const struct filter_how *how, const struct purpose *what)
 {
 	struct filter_types loaded, *types = NULL;
 	struct filter_content content;
+	struct filter_share *share = what->share;
 	struct engine_job job;
 	struct arena arena;
+	struct str body;
 	struct buf in;
 	uint8_t type;
 
-	strip(fd);
+	strip(fd, what->parent);
 	load(how->engine);
 	if (what->types) {
 		types = &loaded;
@@ -205,38 +214,45 @@ child_warm(int fd, const struct filter_how *how, const struct purpose *what)
 	charset_seal();
 	/* CPU time is for all of its life: the master's clock watches each
 	 * job, this one ends what runs wild when the master is gone. */
+	if (filter_share_enter(share) < 0)
+		_exit(1);
 	if (how->sandbox && filter_confine(memory_for(how, FILTER_INLINE_MAX,
 	    types), (how->cpu_ms + (types ? FILTER_CONTENT_CPU_MS : 0)) *
 	    FILTER_JOBS) < 0)
 		_exit(1);
 	buf_init(&in, FILTER_JOB_MAX);
 	arena_init(&arena, FILTER_JOB_MAX);
-	while (frame_read(3, &type, &in, 0) == 1) {
-		if (type != FILTER_JOB ||
-		    filter_decode_job(buf_str(&in), &arena, &job, &content) < 0 ||
-		    work(how->engine, &job, &content, types) < 0)
+	for (;;) {
+		body = filter_share_next(share);
+		if (!body.p) {
+			if (frame_read(3, &type, &in, 0) != 1 ||
+			    type != FILTER_JOB)
+				_exit(1);
+			body = buf_str(&in);
+		}
+		if (filter_decode_job(body, &arena, &job, &content) < 0 ||
+		    work(how->engine, &job, &content, types, share) < 0)
 			_exit(1);
 		arena_reset(&arena);
 		if (in.n > KEPT_MAX)
 			buf_release(&in);
 	}
-	_exit(0);
 }
 
 _Noreturn static void
-child_compile(int fd, const struct filter_how *how,
-    const struct engine_settings *settings, const struct engine_script *script)
+child_compile(int fd, const struct filter_how *how, const struct purpose *what)
 {
+	const struct engine_script *script = what->script;
 	struct engine_errors errors;
 	struct buf image;
 
-	strip(fd);
+	strip(fd, what->parent);
 	if (how->sandbox && filter_confine(how->memory ?
 	    how->memory + script->text.n + OWN_MEMORY : 0, how->cpu_ms) < 0)
 		_exit(1);
 	engine_errors_init(&errors);
 	buf_init(&image, FILTER_FRAME_MAX);
-	if (how->engine->compile(settings, script, &image, &errors) < 0)
+	if (how->engine->compile(what->settings, script, &image, &errors) < 0)
 		buf_reset(&image);
 	_exit(frame_write(3, FILTER_IMAGE, buf_str(&image)) < 0);
 }
@@ -269,7 +285,11 @@ unmap_message(const struct source *source, struct str message)
 		(void)munmap((void *)(uintptr_t)message.p, message.n);
 }
 
+/* Told apart by where they lie. */
 static const char too_long[] = "the filter took too long";
+static const char too_large[] = "the job is too large";
+static const char died[] = "the filter process died before its work";
+static const char no_sense[] = "the filter's plan makes no sense";
 
 /* One talk with a filter: what it may ask, where its answers go. */
 struct talk {
@@ -300,7 +320,7 @@ converse(int fd, struct talk *t, int64_t deadline)
 		}
 		if (type == FILTER_RESULT) {
 			if (filter_decode(buf_str(&in), t->r) < 0)
-				why = "the filter's plan makes no sense";
+				why = no_sense;
 			break;
 		}
 		if (type == FILTER_TYPES && !t->types_wanted) {
@@ -336,6 +356,7 @@ converse(int fd, struct talk *t, int64_t deadline)
 static struct {
 	pid_t pid;		/* 0: none */
 	int fd;
+	struct filter_share *share;
 	unsigned jobs;
 	bool types;
 	const struct engine *engine;
@@ -370,10 +391,13 @@ void
 filter_end(void)
 {
 	file_close(&warm.fd);
-	if (warm.pid && warm.owner == getpid()) {
+	if (warm.owner != self_pid())
+		filter_share_forget(&warm.share);
+	if (warm.pid && warm.owner == self_pid()) {
 		(void)kill(warm.pid, SIGKILL);
 		(void)reap(warm.pid);
 	}
+	filter_share_close(&warm.share);
 	warm.pid = 0;
 }
 
@@ -388,18 +412,20 @@ make(const struct filter_how *how, const struct purpose *what, pid_t *pid_r,
 		.tv_sec = (time_t)(how->timeout_ms / 1000),
 		.tv_usec = (suseconds_t)(how->timeout_ms % 1000 * 1000),
 	};
+	struct purpose mine = *what;
 	int pair[2];
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return verdict_errno(v, errno, "make the filter's socket");
+	mine.parent = self_pid();
 	pid = fork();
 	if (pid == 0) {
 		if (what->job)
-			child_once(pair[1], how, what);
+			child_once(pair[1], how, &mine);
 		if (what->script)
-			child_compile(pair[1], how, what->settings, what->script);
-		child_warm(pair[1], how, what);
+			child_compile(pair[1], how, &mine);
+		child_warm(pair[1], how, &mine);
 	}
 	file_close(&pair[1]);
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &patience,
@@ -500,12 +526,17 @@ warm_up(const struct filter_how *how, bool types, struct verdict *v)
 {
 	if (warm.pid)
 		return 0;
-	warm.fd = make(how, &(struct purpose){ .types = types }, &warm.pid, v);
+	if (filter_share_open(&warm.share) < 0)
+		return verdict_errno(v, errno, "map memory for the filter");
+	warm.fd = make(how, &(struct purpose){ .types = types,
+	    .share = warm.share }, &warm.pid, v);
+	warm.owner = self_pid();
 	if (warm.fd < 0) {
 		warm.pid = 0;
+		filter_end();
 		return -1;
 	}
-	warm.owner = getpid();
+	filter_share_ours(warm.share);
 	warm.engine = how->engine;
 	warm.types = types;
 	warm.jobs = 0;
@@ -523,60 +554,109 @@ job_size(const struct engine_job *job)
 	return n;
 }
 
+/* Hands a job to the warm process, as memory or through the socket. NULL, or
+ * why it did not go. */
+static const char *
+post(const struct engine_job *job, const struct filter_content *content)
+{
+	const char *why = NULL;
+	struct buf out;
+
+	filter_share_job(warm.share, &out);
+	if (job_size(job) < FILTER_SHARE_JOB) {
+		filter_encode_job(job, content, &out);
+		if (!out.full) {
+			filter_share_post(warm.share, warm.pid, out.n);
+			return NULL;
+		}
+	}
+	buf_init(&out, FILTER_JOB_MAX);
+	(void)buf_reserve(&out, job_size(job)); /* else it grows */
+	filter_encode_job(job, content, &out);
+	if (out.full) {
+		why = too_large;
+	} else {
+		filter_share_post(warm.share, warm.pid, 0);
+		if (frame_write(warm.fd, FILTER_JOB, buf_str(&out)) < 0)
+			why = died;
+	}
+	buf_release(&out);
+	return why;
+}
+
+/* What the warm process makes of its job. NULL, or why there is no plan. */
+static const char *
+listen_to(struct talk *t, int64_t deadline)
+{
+	const char *why = NULL;
+	struct buf plan;
+
+	switch (filter_share_wait(warm.share, warm.pid, deadline)) {
+	case FILTER_HEARD_PLAN:
+		buf_init(&plan, FILTER_SHARE_PLAN);
+		if (filter_share_plan(warm.share, &plan) < 0 ||
+		    filter_decode(buf_str(&plan), t->r) < 0)
+			why = no_sense;
+		buf_release(&plan);
+		return why;
+	case FILTER_HEARD_TALK:
+		return converse(warm.fd, t, deadline);
+	case FILTER_HEARD_LATE:
+		return too_long;
+	case FILTER_HEARD_NOTHING:
+		return died;
+	case FILTER_HEARD_NONSENSE:
+		return no_sense;
+	case FILTER_HEARD_DEATH:
+		break;
+	}
+	return "the filter process died";
+}
+
 static int
 run_warm(const struct filter_how *how, struct engine_job *job,
     struct talk *t, bool types, struct verdict *v)
 {
 	const char *why = NULL;
-	struct buf out;
+	int status = 0;
 
 	/* Forked since: the process belongs to our parent. One that knows
 	 * types serves everybody. */
-	if (warm.owner != getpid() || warm.engine != how->engine ||
+	if (warm.owner != self_pid() || warm.engine != how->engine ||
 	    warm.jobs >= FILTER_JOBS || (types && !warm.types))
 		filter_end();
-	buf_init(&out, FILTER_JOB_MAX);
-	(void)buf_reserve(&out, job_size(job)); /* else it grows */
-	filter_encode_job(job, t->content, &out);
-	if (out.full) {
-		buf_release(&out);
-		return run_once(how, job, t, types, v);
-	}
 	/* One that died between two messages (killed by somebody) is made
 	 * anew, once; one that dies over this message is its fault. */
 	for (int i = 0; i < 2; i++) {
-		if (warm_up(how, types, v) < 0) {
-			buf_release(&out);
+		if (warm_up(how, types, v) < 0)
 			return -1;
-		}
-		if (frame_write(warm.fd, FILTER_JOB, buf_str(&out)) == 0)
-			break;
-		why = "the filter process died";
-		filter_end();
-	}
-	buf_release(&out);
-	t->types_wanted = warm.types;
-	if (warm.pid) {
+		why = post(job, t->content);
+		if (why == too_large)
+			return run_once(how, job, t, types, v);
+		t->types_wanted = warm.types;
 		warm.jobs++;
-		why = converse(warm.fd, t, clock_mono_ms() +
-		    (int64_t)how->timeout_ms);
+		if (!why)
+			why = listen_to(t, clock_mono_ms() +
+			    (int64_t)how->timeout_ms);
+		if (why != died)
+			break;
+		filter_end();
 	}
 	if (why && warm.pid && t->types_wanted && !warm.types) {
 		filter_end();
 		begin_anew(t);
 		return run_warm(how, job, t, true, v);
 	}
-	if (why) {
-		int status = 0;
-		bool ours = died_by_itself(warm.pid, &status);
-
-		warm.pid = 0;
-		file_close(&warm.fd);
+	if (why && !died_by_itself(warm.pid, &status)) {
 		/* Killed from outside: the message has done nothing. */
-		if (!ours) {
-			begin_anew(t);
-			return run_once(how, job, t, types, v);
-		}
+		warm.pid = 0;
+		filter_end();
+		begin_anew(t);
+		return run_once(how, job, t, types, v);
+	}
+	if (why) {
+		warm.pid = 0;
+		filter_end();
 		fall_back(t, why, status);
 	}
 	return 0;

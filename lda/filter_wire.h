@@ -4,6 +4,7 @@
 
 #include "filters/engine.h"
 #include "lda/filter.h"
+#include "lda/filter_share.h"
 #include "store/base/frame.h"
 
 enum filter_frame {
@@ -74,9 +75,19 @@ int filter_decode(struct str in, struct engine_result *r);
 /* The plan of last resort: keep, and an error that says why. */
 void filter_keep(struct engine_result *r, const char *why);
 
-/* A world whose answers come from the master over fd. */
-void filter_world_remote(int fd, struct engine_world *world,
-    struct arena *a);
+/* How a filter speaks: through the socket `fd`, once it has said so to a master
+ * who waits at what they share (NULL: he listens to the socket). */
+struct filter_mouth {
+	int fd;
+	struct filter_share *share;
+};
+/* One frame. 0, or -1 when nobody takes it. */
+int filter_mouth_say(struct filter_mouth *m, enum filter_frame type,
+    struct str body);
+
+/* A world whose answers come from the master. */
+void filter_world_remote(struct filter_mouth *mouth,
+    struct engine_world *world, struct arena *a);
 /* Answers one question from `world` into `out`; -1 when it is none. */
 int filter_world_answer(const struct engine_world *world, struct str question,
     struct buf *out);

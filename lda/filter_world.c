@@ -6,9 +6,23 @@
 /* --- the filter's side: ask ------------------------------------------------- */
 
 struct remote {
-	int fd;
+	struct filter_mouth *mouth;
 	struct arena *arena;
 };
+
+int
+filter_mouth_say(struct filter_mouth *m, enum filter_frame type,
+    struct str body)
+{
+	if (m->share && type == FILTER_RESULT &&
+	    filter_share_say(m->share, body) == 0)
+		return 0;
+	/* First, since a long frame waits until it is read. */
+	if (m->share)
+		filter_share_talk(m->share);
+	m->share = NULL;
+	return frame_write(m->fd, (uint8_t)type, body);
+}
 
 /* Sends a question of up to two strings and takes the answer; a master that
  * does not answer is gone, and so are we. */
@@ -31,8 +45,8 @@ ask(const struct remote *r, enum filter_question q, struct str one,
 		buf_release(&in);
 		return ENGINE_NO;	/* no mailbox has such a name */
 	}
-	if (frame_write(r->fd, FILTER_ASK, buf_str(&out)) < 0 ||
-	    frame_read(r->fd, &type, &in, 0) != 1 || type != FILTER_ANSWER)
+	if (filter_mouth_say(r->mouth, FILTER_ASK, buf_str(&out)) < 0 ||
+	    frame_read(r->mouth->fd, &type, &in, 0) != 1 || type != FILTER_ANSWER)
 		_exit(1);
 	buf_release(&out);
 	body = buf_str(&in);
@@ -116,12 +130,13 @@ include(void *ctx, enum engine_location location, struct str name,
 }
 
 void
-filter_world_remote(int fd, struct engine_world *world, struct arena *a)
+filter_world_remote(struct filter_mouth *mouth, struct engine_world *world,
+    struct arena *a)
 {
 	/* One filter a process: it lives as long as that. */
 	static struct remote remote;
 
-	remote = (struct remote){ .fd = fd, .arena = a };
+	remote = (struct remote){ .mouth = mouth, .arena = a };
 	*world = (struct engine_world){
 		.ctx = &remote,
 		.mailbox_exists = mailbox_exists,

@@ -22,6 +22,12 @@ buf_init(struct buf *b, size_t max)
 }
 
 void
+buf_init_in(struct buf *b, char *p, size_t n)
+{
+	*b = (struct buf){ .p = p, .cap = n, .max = n - 1 };
+}
+
+void
 buf_release(struct buf *b)
 {
 	if (b->cap)

@@ -29,6 +29,8 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
+/* Over n bytes of the caller's, n at least 1: never grows, is not released. */
+void buf_init_in(struct buf *b, char *p, size_t n);
 void buf_release(struct buf *b);
 /* Empties without giving memory back; clears `full`. */
 void buf_reset(struct buf *b);

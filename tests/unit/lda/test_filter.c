@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,6 +21,7 @@
 #include "filters/attachment.h"
 #include "lda/filter.h"
 #include "lda/filter_wire.h"
+#include "store/base/clock.h"
 #include "store/base/mem.h"
 #include "store/base/num.h"
 
@@ -33,6 +35,24 @@
 #ifndef CONFINED
 #define CONFINED 1
 #endif
+
+/* Ends the only child; false when there is none. It stays to be waited for. */
+static bool
+kill_child(void)
+{
+	char path[64];
+	unsigned long pid = 0;
+	siginfo_t info;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children",
+	    (int)getpid());
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%lu", &pid) != 1 || fclose(f) != 0)
+		return false;
+	return kill((pid_t)pid, SIGKILL) == 0 && waitid(P_PID, (id_t)pid, &info,
+	    WEXITED | WNOWAIT) == 0;
+}
 
 /* An engine of the test's own: the message says what it is to do. */
 static int
@@ -83,6 +103,9 @@ probe(const struct engine_job *job, struct engine_result *r)
 		    STR("text/plain")))
 			return 0;
 	}
+	/* The master's copy in a warm process; our own in another. */
+	if (str_starts(what, STR("scribble")))
+		*(volatile char *)(uintptr_t)what.p = 'S';
 	if (str_starts(what, STR("memory")))
 		for (volatile char *p; (p = mem_alloc(1 << 20)); )
 			*p = 1;
@@ -95,6 +118,15 @@ probe(const struct engine_job *job, struct engine_result *r)
 	a[1].key = arena_copy(&r->arena, job->scripts[0].text);
 	r->actions = a;
 	r->n_actions = 2;
+	if (str_starts(what, STR("quiet")))
+		return 0;
+	if (str_starts(what, STR("long plan"))) {
+		char *p = mem_alloc(1 << 20);
+
+		memset(p, 'x', 1 << 20);
+		a[1].reason = str_mem(p, 1 << 20);
+		return 0;
+	}
 	buf_init(&value, 100);
 	if (job->world->mailbox_exists(job->world->ctx, STR("there")) ==
 	    ENGINE_YES && job->world->environment(job->world->ctx,
@@ -153,7 +185,8 @@ run_with(const char *message, enum filter_life life,
 	    .addresses = addresses, .n_addresses = 1, .user = STR("fred@d"),
 	    .host = STR("h"), .now = 1000, .zone = -120 };
 	struct filter_how how = { .engine = &engine, .sandbox = true,
-	    .timeout_ms = 1000, .cpu_ms = 10000, .memory = 64 << 20,
+	    .timeout_ms = CONFINED ? 1000 : 5000, .cpu_ms = 10000,
+	    .memory = 64 << 20,
 	    .life = life, .database = database };
 	struct source src = { .mem = message, .fd = -1, .n = strlen(message) };
 	struct verdict v = VERDICT_INIT;
@@ -201,6 +234,55 @@ a_plan_comes_back_whole(void **state)
 	filter_end();
 }
 
+/* What asks nothing comes through memory, what is too long for it through the
+ * socket; each after each other. */
+static void
+every_way_there_and_back(void **state)
+{
+	static const char *const begins[] = { "quiet", "hello", "long plan" };
+	static const size_t sizes[] = { 100, 200 * 1024, 300 * 1024,
+	    FILTER_INLINE_MAX, FILTER_INLINE_MAX + 1 };
+	char *message = mem_alloc(FILTER_INLINE_MAX + 2);
+	struct engine_result r;
+
+	(void)state;
+	for (int i = 0; i < 60; i++) {
+		const char *begin = begins[i % 3];
+		size_t n = sizes[i * 7 / 3 % 5];
+
+		memset(message, 'y', n);
+		message[n] = '\0';
+		memcpy(message, begin, strlen(begin));
+		run_as(message, FILTER_WARM, &r);
+		assert_int_equal(r.n_actions, 2);
+		assert_true(str_eq(r.actions[0].mailbox, STR("fred@d")));
+		assert_true(str_eq(r.actions[1].key, STR("script text")));
+		assert_int_equal(r.actions[1].reason.n, i % 3 == 2 ? 1 << 20 : 0);
+		assert_int_equal(r.errors.n, i % 3 == 1);
+		engine_result_release(&r);
+	}
+	free(message);
+	filter_end();
+}
+
+/* One that somebody kills between two messages is made anew. */
+static void
+nothing_is_lost_between_messages(void **state)
+{
+	struct engine_result r;
+	unsigned before = filter_crashes();
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		run_as(i % 2 ? "quiet" : "hello", FILTER_WARM, &r);
+		assert_int_equal(r.n_actions, 2);
+		engine_result_release(&r);
+		assert_true(kill_child());
+	}
+	assert_int_equal(filter_crashes(), before);
+	filter_end();
+}
+
 static void
 assert_keep(const struct engine_result *r, const char *why)
 {
@@ -234,6 +316,55 @@ a_crash_or_an_overrun_is_a_keep(void **state)
 	assert_int_equal(filter_crashes() - before, 2);
 	assert_int_equal(filter_overruns() - slow, 2);
 	filter_end();
+}
+
+/* What the master wrote is not the filter's to change. */
+static void
+a_job_is_read_only(void **state)
+{
+	struct engine_result r;
+
+	(void)state;
+	run_as("scribble", FILTER_WARM, &r);
+	assert_keep(&r, "died");
+	engine_result_release(&r);
+	filter_end();
+}
+
+/* Whatever stands in the memory: the master believes none of it. */
+static void
+a_liar_is_found_out(void **state)
+{
+	struct filter_share *s;
+	struct buf out;
+
+	(void)state;
+	assert_int_equal(filter_share_open(&s), 0);
+	buf_init(&out, FILTER_SHARE_PLAN);
+	/* No job was posted. */
+	assert_int_equal(filter_share_wait(s, getpid(), clock_mono_ms() + 5000),
+	    FILTER_HEARD_NONSENSE);
+	filter_share_post(s, getpid(), 1);
+	assert_int_equal(filter_share_wait(s, 1, clock_mono_ms() + 5000),
+	    FILTER_HEARD_NOTHING);
+	assert_int_equal(filter_share_next(s).n, 1);
+	assert_int_equal(filter_share_wait(s, 1, clock_mono_ms() + 5000),
+	    FILTER_HEARD_DEATH);
+	assert_int_equal(filter_share_wait(s, 1, clock_mono_ms()),
+	    FILTER_HEARD_LATE);
+	filter_share_talk(s);
+	assert_int_equal(filter_share_wait(s, 1, clock_mono_ms() + 5000),
+	    FILTER_HEARD_TALK);
+	assert_int_equal(filter_share_say(s, str_mem("plan", 4)), 0);
+	assert_int_equal(filter_share_wait(s, 1, clock_mono_ms() + 5000),
+	    FILTER_HEARD_PLAN);
+	assert_int_equal(filter_share_plan(s, &out), 0);
+	assert_true(str_eq(buf_str(&out), STR("plan")));
+	assert_int_equal(filter_share_say(s, str_mem("plan",
+	    FILTER_SHARE_PLAN + 1)), -1);
+	buf_release(&out);
+	filter_share_close(&s);
+	assert_null(s);
 }
 
 static void
@@ -437,6 +568,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plan_comes_back_whole),
 		cmocka_unit_test(a_crash_or_an_overrun_is_a_keep),
+		cmocka_unit_test(every_way_there_and_back),
+		cmocka_unit_test(nothing_is_lost_between_messages),
+		cmocka_unit_test(a_job_is_read_only),
+		cmocka_unit_test(a_liar_is_found_out),
 		cmocka_unit_test(it_can_touch_nothing),
 		cmocka_unit_test(the_policy_is_asked_first),
 		cmocka_unit_test(types_are_loaded_when_they_are_wanted),
