@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include "lda/place.h"
+#include "lda/user_file_kept.h"
+#include "store/base/clock.h"
 #include "store/base/file.h"
+#include "store/base/self.h"
 
 int
 user_file_place(const char *setting, const char *template,
@@ -69,6 +72,7 @@ static enum user_file
 read_open(const struct user_file_place *place, int fd, struct arena *a,
     struct str *text_r, const char **why)
 {
+	int64_t when = clock_now_us();
 	struct stat st;
 	struct buf text;
 	enum user_file r = USER_FILE_TROUBLE;
@@ -76,7 +80,7 @@ read_open(const struct user_file_place *place, int fd, struct arena *a,
 	if (fstat(fd, &st) < 0)
 		return USER_FILE_TROUBLE;
 	*why = !S_ISREG(st.st_mode) ? "it is not a regular file" :
-	    st.st_uid != geteuid() && st.st_uid != 0 ?
+	    st.st_uid != self_euid() && st.st_uid != 0 ?
 	    "it belongs to somebody else" :
 	    st.st_mode & S_IWOTH || (st.st_mode & S_IWGRP &&
 	    st.st_gid != getegid()) ? "others can write it" :
@@ -88,6 +92,8 @@ read_open(const struct user_file_place *place, int fd, struct arena *a,
 		*text_r = arena_copy(a, buf_str(&text));
 		r = text_r->p ? USER_FILE_READ : USER_FILE_TROUBLE;
 	}
+	if (r == USER_FILE_READ)
+		user_file_keep(place, fd, &st, when, *text_r);
 	buf_release(&text);
 	return r;
 }
@@ -101,6 +107,8 @@ user_file_read(const struct user_file_place *place, struct arena *a,
 	int n, dir, fd = -1;
 	enum user_file r;
 
+	if (user_file_recall(place, a, text_r))
+		return USER_FILE_READ;
 	*why = "it cannot be opened";
 	/* Most users have none: one look tells, whatever the way there is. */
 	n = snprintf(full, sizeof(full), "%s/%s", place->root, place->path);
