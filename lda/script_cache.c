@@ -69,10 +69,12 @@ names(const struct account *account, const struct engine_script *script,
 
 /* --- in memory, for a process that lives ------------------------------------- */
 
-/* Images that a worker keeps, so that a user to whom much comes costs no look
- * into the files: at most half a megabyte for each worker. */
-#define KEPT 8
+/* Images that a worker keeps, so that a user to whom mail comes costs no look
+ * into the files: at most half a megabyte for each worker, some five kilobytes
+ * for ten rules. */
+#define KEPT 64
 #define KEPT_IMAGE_MAX 65536
+#define KEPT_TOTAL (512u * 1024)
 
 struct kept {
 	uint64_t owner;		/* sum of account and name */
@@ -83,6 +85,7 @@ struct kept {
 
 static struct kept kept[KEPT];
 static uint64_t kept_clock;
+static size_t kept_bytes;
 
 static bool
 same_script(const struct head *a, const struct head *b)
@@ -106,22 +109,44 @@ recall(uint64_t owner, const struct head *want, struct str *image_r)
 	return false;
 }
 
-/* In place of what was used the longest ago. */
+static void
+drop(struct kept *k)
+{
+	kept_bytes -= k->image.n;
+	buf_release(&k->image);
+}
+
+/* What was used the longest ago; of those with an image, or of all. */
+static struct kept *
+oldest(bool with_image)
+{
+	struct kept *old = NULL;
+
+	for (size_t i = 0; i < KEPT; i++)
+		if ((!with_image || kept[i].image.n) &&
+		    (!old || kept[i].used < old->used))
+			old = &kept[i];
+	return old;
+}
+
 static void
 keep(uint64_t owner, const struct head *head, struct str image)
 {
-	struct kept *k = &kept[0];
+	struct kept *k = oldest(false);
 
 	if (image.n > KEPT_IMAGE_MAX)
 		return;
-	for (size_t i = 1; i < KEPT; i++)
-		if (kept[i].used < k->used)
+	/* An older one of the same script is not wanted any more. */
+	for (size_t i = 0; i < KEPT; i++)
+		if (kept[i].image.n && kept[i].owner == owner)
 			k = &kept[i];
-	if (!k->used)
-		buf_init(&k->image, KEPT_IMAGE_MAX);
-	buf_reset(&k->image);
-	if (buf_adds(&k->image, image) < 0)
-		return;
+	if (k->used)
+		drop(k);
+	buf_init(&k->image, KEPT_IMAGE_MAX);
+	while (kept_bytes + image.n > KEPT_TOTAL)
+		drop(oldest(true));
+	(void)buf_adds(&k->image, image);	/* it fits */
+	kept_bytes += k->image.n;
 	k->owner = owner;
 	k->head = *head;
 	k->used = ++kept_clock;
