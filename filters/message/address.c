@@ -744,8 +744,8 @@ address_parse(struct arena *a, struct str text, enum address_form form,
 		if (why)
 			goto out;
 		got.display = phrase(&p, str_sub(s, 0, (size_t)e.angle));
-		s = str_sub(s, (size_t)e.angle + 1,
-		    (size_t)(e.angle_end - e.angle) - 1);
+		s = str_trim(str_sub(s, (size_t)e.angle + 1,
+		    (size_t)(e.angle_end - e.angle) - 1));
 		why = "address is empty";
 		if (s.n == 0)
 			goto out;

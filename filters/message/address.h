@@ -53,7 +53,7 @@ enum address_form {
 /*
  * One address of a script or setting, strictly: one mailbox with a domain,
  * no obsolete forms but dots anywhere in the local part and blanks around the
- * @, no comments, no controls, at most ADDRESS_SPEC_MAX bytes, labels of at
+ * @ and within <>, no comments, no controls, at most ADDRESS_SPEC_MAX bytes, labels of at
  * most 63 bytes. 0, or -1 with a sentence in *why_r
  * ("address has no domain").
  */

@@ -444,13 +444,11 @@ start_node(struct check *c, const struct syntax *s, enum spec_tests is_test,
 	if (!*op_r)
 		return -1;
 	n->spec = registry_spec(*op_r);
-	if (s->tests && n->spec->tests == TESTS_NONE) {
-		/* "keep stop;": a command without its ';' reads as that */
-		(void)engine_errors_add(c->errors, c->name, s->tests->line,
-		    s->tests->column, "'%s' takes no test; is a ';' missing?",
-		    n->spec->name);
-		return -1;
-	}
+	if (s->tests && n->spec->tests == TESTS_NONE)
+		/* "keep stop;": a command without its ';' reads as that, and
+		 * the line to be mended is its own */
+		return check_error(c, n, "'%s' takes no test; is a ';' "
+		    "missing behind it?", n->spec->name);
 	if (!s->tests && n->spec->tests != TESTS_NONE)
 		return check_error(c, n, "'%s' wants a test", n->spec->name);
 	if (n->spec->tests == TESTS_ONE && (s->test_list || s->tests->next))
