@@ -106,6 +106,7 @@ struct run {
 	struct cached_value **mime_values;	/* likewise */
 	struct cached_text *texts;
 	size_t texts_size;
+	struct str raw_body;			/* with LF; p NULL: not yet asked for */
 	struct buf scratch;
 	struct buf scratch2;
 	unsigned trace_depth;

@@ -1,6 +1,8 @@
 /* body (RFC 5173): :raw, :content and :text. */
 #include "filters/sieve/ext/body.h"
 
+#include <string.h>
+
 #include "filters/sieve/check.h"
 #include "filters/sieve/ext/list.h"
 #include "filters/sieve/limits.h"
@@ -180,11 +182,41 @@ match_parts(struct run *r, const struct node *n, struct match *m)
 	return 0;
 }
 
+/* Lines end in LF, whatever the message has, as those of the script do
+ * (lexer.c): what comes by LMTP and by argv reads the same. */
+static int
+raw_body(struct run *r, const struct node *n, struct str *s_r)
+{
+	struct str s = str_sub(r->message.body, 0, LIMIT_BODY_TEXT), line;
+	char *p;
+	size_t at = 0;
+
+	if (!r->raw_body.p)
+		r->raw_body = s;
+	*s_r = r->raw_body;
+	if (s_r->p != s.p || str_find(s, STR("\r\n")) < 0)
+		return 0;
+	p = run_alloc(r, n, s.n);
+	if (!p || run_work(r, n, s.n))
+		return -1;
+	while (s.n) {
+		ptrdiff_t end = str_find(s, STR("\r\n"));
+
+		line = end < 0 ? s : str_sub(s, 0, (size_t)end);
+		memcpy(p + at, line.p, line.n);
+		at += line.n;
+		s = str_sub(s, line.n + 1, s.n);	/* less the CR */
+	}
+	*s_r = r->raw_body = str_mem(p, at);
+	return 0;
+}
+
 /* Section 5: match values are not set by body. */
 static int
 test(struct run *r, const struct node *n)
 {
 	struct match m;
+	struct str raw;
 	int x;
 
 	if (match_begin(r, n, SLOT_KEYS, &m))
@@ -196,8 +228,7 @@ test(struct run *r, const struct node *n)
 		x = 0;
 	else if (run_code(r, n, SLOT_BODY, BODY_TRANSFORM_TEXT) ==
 	    BODY_TRANSFORM_RAW)
-		x = match_value(&m, str_sub(r->message.body, 0,
-		    LIMIT_BODY_TEXT));
+		x = raw_body(r, n, &raw) ? -1 : match_value(&m, raw);
 	else
 		x = match_parts(r, n, &m);
 	return x ? x : match_end(&m);
