@@ -9,6 +9,7 @@
 
 #include "lda/effects.h"
 #include "lda/log.h"
+#include "lda/metrics.h"
 #include "lda/plan.h"
 #include "lda/quota.h"
 #include "lda/quota_account.h"
@@ -19,6 +20,7 @@
 #include "store/base/self.h"
 #include "store/mailbox.h"
 #include "store/mailbox_find.h"
+#include "store/redo.h"
 
 /* Plan of one recipient: paths, headers, addresses of its targets. */
 #define DELIVERY_ARENA (256u * 1024 * 1024)
@@ -41,6 +43,7 @@ struct delivery {
 	struct quotas *quotas;	/* NULL: no limits */
 	bool stored;		/* delivery_follow has something to do */
 	bool finished;		/* and delivery_finish has done its part */
+	bool logged;		/* the delivery log makes it durable */
 	int64_t began_us;
 	uint64_t size, repaired;
 	unsigned locks_broken;
@@ -149,6 +152,7 @@ delivery_prepare(struct delivery *d, int64_t wait_ms, struct verdict *v)
 		c->spec.lock.stop = d->agent->stop;
 		c->spec.keep_dir = quota_account_limited(c->settings,
 		    c->target);
+		c->spec.keep_bytes = d->agent->redo != NULL;
 		if (check_space(c->settings, &c->spec, v) < 0 ||
 		    mailbox_open(&c->spec, &c->content, &c->box, v) < 0)
 			goto back;
@@ -342,6 +346,116 @@ forward(struct delivery *d, struct verdict *v)
 	return 0;
 }
 
+/* A step of every copy, one after the other. */
+static int
+each_copy(struct delivery *d, int (*step)(struct mailbox *mb,
+    struct verdict *v), struct verdict *v)
+{
+	for (size_t i = 0; i < d->plan.copy_count; i++)
+		if (step(d->plan.copies[i].box, v) < 0)
+			return -1;
+	return 0;
+}
+
+/* --- the delivery log ---------------------------------------------------------------- */
+
+/* What only this delivery's copies have in their Received field, as trace_add
+ * writes it. */
+static struct str
+delivery_mark(const char *id, char out[REDO_MARK_MAX])
+{
+	int n = snprintf(out, REDO_MARK_MAX, "\n\tid %s\n", id);
+
+	return n < 0 || n >= REDO_MARK_MAX ? STR("") : str_mem(out, (size_t)n);
+}
+
+/* Can the log make all of this durable? */
+static bool
+can_log(const struct delivery *d)
+{
+	struct redo_copy c;
+	size_t n = 0;
+
+	if (!d->agent->redo || d->plan.copy_count == 0 ||
+	    d->plan.copy_count > REDO_COPIES_MAX)
+		return false;
+	for (size_t i = 0; i < d->plan.copy_count; i++) {
+		if (d->plan.copies[i].spec.sync != MAILBOX_SYNC ||
+		    !mailbox_redo(d->plan.copies[i].box, &c) ||
+		    !redo_covers(d->agent->redo, &c))
+			return false;
+		n += c.bytes.n;
+	}
+	return n <= REDO_RECORD_MAX;
+}
+
+static void
+set_logged(struct delivery *d, bool logged)
+{
+	d->logged = logged;
+	for (size_t i = 0; i < d->plan.copy_count; i++)
+		if (d->plan.copies[i].settings->fsync)
+			d->plan.copies[i].spec.sync = logged ?
+			    MAILBOX_NO_SYNC : MAILBOX_SYNC;
+}
+
+static bool
+add_to_log(const struct delivery *d)
+{
+	struct redo_copy copies[REDO_COPIES_MAX];
+	char mark[REDO_MARK_MAX];
+	struct str text = delivery_mark(d->parcel->id, mark);
+
+	for (size_t i = 0; i < d->plan.copy_count; i++) {
+		if (!mailbox_redo(d->plan.copies[i].box, &copies[i]))
+			return false;
+		copies[i].mark = text;
+	}
+	return redo_add(d->agent->redo, d->agent->redo_slot, copies,
+	    d->plan.copy_count);
+}
+
+/* The log does not do it: as if there were none. */
+static void
+unlog(struct delivery_job *job)
+{
+	if (job->result < 0 || !job->delivery->logged)
+		return;
+	set_logged(job->delivery, false);
+	job->result = each_copy(job->delivery, mailbox_settle, job->verdict);
+}
+
+/* Published mail becomes durable by one sync of the log. What the log does not
+ * take is not `logged` afterwards, and synced where it lies. */
+static void
+write_log(struct delivery_job *jobs, size_t n)
+{
+	const struct agent *agent = n ? jobs[0].delivery->agent : NULL;
+	bool begun = false, safe = true;
+
+	for (size_t i = 0; i < n; i++) {
+		struct delivery *d = jobs[i].delivery;
+
+		if (jobs[i].result < 0 || !d->logged)
+			continue;
+		if (!begun && !redo_begin(agent->redo, agent->redo_slot))
+			safe = false;
+		begun = begun || safe;
+		if (!safe || !add_to_log(d)) {
+			metrics_add(METRIC_LOG_FULL, 1);
+			unlog(&jobs[i]);
+		} else {
+			metrics_add(METRIC_LOGGED, 1);
+		}
+	}
+	if (!begun)
+		return;
+	safe = redo_commit(agent->redo, agent->redo_slot);
+	redo_end(agent->redo, agent->redo_slot);
+	for (size_t i = 0; i < n && !safe; i++)
+		unlog(&jobs[i]);
+}
+
 /* --- the end of several at once ---------------------------------------------------- */
 
 /* One copy of one of the deliveries, for the steps that wait for the disk. */
@@ -361,8 +475,14 @@ run_step(void *thing)
 	s->result = s->step(s->box, &s->verdict);
 }
 
-/* A step of every copy of every job that is still well, all at the same
- * time: they wait for the disk together. */
+static bool
+waits_for_disk(const struct delivery_job *job)
+{
+	return job->result == 0 && !job->delivery->logged;
+}
+
+/* A step of every copy of every job that is still well and that the log does
+ * not care for, all at the same time: they wait for the disk together. */
 static void
 at_once(struct delivery_job *jobs, size_t n,
     int (*step)(struct mailbox *mb, struct verdict *v))
@@ -372,14 +492,14 @@ at_once(struct delivery_job *jobs, size_t n,
 	void **things;
 
 	for (size_t i = 0; i < n; i++)
-		if (jobs[i].result == 0)
+		if (waits_for_disk(&jobs[i]))
 			count += jobs[i].delivery->plan.copy_count;
 	if (count == 0)
 		return;
 	steps = mem_zalloc(count, sizeof(*steps));
 	things = mem_zalloc(count, sizeof(*things));
 	for (size_t i = 0; i < n; i++)
-		for (size_t c = 0; jobs[i].result == 0 &&
+		for (size_t c = 0; waits_for_disk(&jobs[i]) &&
 		    c < jobs[i].delivery->plan.copy_count; c++) {
 			steps[k].step = step;
 			steps[k].box = jobs[i].delivery->plan.copies[c].box;
@@ -389,7 +509,7 @@ at_once(struct delivery_job *jobs, size_t n,
 	together(run_step, things, count);
 	k = 0;
 	for (size_t i = 0; i < n; i++) {
-		size_t copies = jobs[i].result == 0 ?
+		size_t copies = waits_for_disk(&jobs[i]) ?
 		    jobs[i].delivery->plan.copy_count : 0;
 
 		for (size_t c = 0; c < copies; c++, k++)
@@ -400,15 +520,6 @@ at_once(struct delivery_job *jobs, size_t n,
 	}
 	free(things);
 	free(steps);
-}
-
-static int
-publish(struct delivery *d, struct verdict *v)
-{
-	for (size_t i = 0; i < d->plan.copy_count; i++)
-		if (mailbox_publish(d->plan.copies[i].box, v) < 0)
-			return -1;
-	return 0;
 }
 
 /* One copy is not safe, so the MTA will come again: the others, synced or
@@ -453,8 +564,11 @@ delivery_commit_all(struct delivery_job *jobs, size_t n)
 			    "rehearsal, nothing written");
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		jobs[i].result = 0;
+		if (can_log(jobs[i].delivery))
+			set_logged(jobs[i].delivery, true);
+	}
 	at_once(jobs, n, mailbox_settle);
 	for (size_t i = 0; i < n; i++)
 		if (jobs[i].result == 0)
@@ -462,9 +576,14 @@ delivery_commit_all(struct delivery_job *jobs, size_t n)
 			    jobs[i].verdict);
 	for (size_t i = 0; i < n; i++)
 		if (jobs[i].result == 0)
-			jobs[i].result = publish(jobs[i].delivery,
-			    jobs[i].verdict);
+			jobs[i].result = each_copy(jobs[i].delivery,
+			    mailbox_publish, jobs[i].verdict);
+	write_log(jobs, n);
 	at_once(jobs, n, mailbox_sync);
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i].result == 0 && jobs[i].delivery->logged)
+			jobs[i].result = each_copy(jobs[i].delivery,
+			    mailbox_sync, jobs[i].verdict);
 	for (size_t i = 0; i < n; i++)
 		if (jobs[i].result < 0) {
 			retract(jobs[i].delivery);
@@ -493,16 +612,14 @@ int
 delivery_find(const struct delivery *d, pid_t pid, time_t since,
     const char *id, struct verdict *v)
 {
-	char mark[64];
-	int n, r = 0;
+	char mark[REDO_MARK_MAX];
+	struct str text = delivery_mark(id, mark);
+	int r = 0;
 
-	/* As trace_add writes it. */
-	n = snprintf(mark, sizeof(mark), "\n\tid %s\n", id);
-	if (n < 0 || (size_t)n >= sizeof(mark))
+	if (text.n == 0)
 		return 0;
 	for (size_t i = 0; i < d->plan.copy_count; i++) {
-		r = mailbox_find(&d->plan.copies[i].spec, pid, since,
-		    str_mem(mark, (size_t)n), v);
+		r = mailbox_find(&d->plan.copies[i].spec, pid, since, text, v);
 		if (r != 1)
 			return r;
 	}

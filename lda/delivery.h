@@ -44,6 +44,10 @@ struct agent {
 	const char *hostname;
 	enum filter_life filter_life;	/* FILTER_WARM for many messages */
 	enum delivery_mode mode;
+	/* The delivery log (store/redo.h), and which of its processes we are;
+	 * NULL: each mailbox is synced before success is said. */
+	struct redo *redo;
+	unsigned redo_slot;
 	/* Are we told to end? Asked while a lock is waited for. May be NULL. */
 	bool (*stop)(void);
 };

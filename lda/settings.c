@@ -98,6 +98,10 @@ const struct setting settings_table[] = {
 	    "Whether Maildir copies with equal bytes of one message are one file with hard links."),
 	ROW(retry_journal, DURATION, DOMAIN, "0", 0, 7 * DAY, NULL, NULL,
 	    "How long a delivered message is remembered, so that a retry after a lost reply makes no second copy; 0: not at all."),
+	ROW(delivery_log, SIZE, GLOBAL, "0", 0, 16 * GIB, NULL, NULL,
+	    "The size of the delivery log of vbox-lmtpd, one sync of which makes all mail durable that came at the same time; 0: each mailbox is synced."),
+	ROW(delivery_log_flush, DURATION, GLOBAL, "5s", 100, HOUR, NULL, NULL,
+	    "How long mail is in the delivery log before its mailboxes are synced."),
 
 	/* receiving */
 	ROW(recipient_delimiter, STRING, DOMAIN, "+", 0, 8, NULL,

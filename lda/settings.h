@@ -99,6 +99,8 @@ struct settings {
 	bool fsync;
 	bool single_instance;
 	uint64_t retry_journal;		/* 0: off */
+	uint64_t delivery_log;		/* bytes; 0: off */
+	uint64_t delivery_log_flush;
 
 	/* receiving */
 	const char *recipient_delimiter;

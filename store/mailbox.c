@@ -9,6 +9,7 @@
 #include "store/base/mem.h"
 #include "store/base/self.h"
 #include "store/mailbox_format.h"
+#include "store/redo.h"
 
 static const struct mailbox_ops *
 ops_of(const struct mailbox_spec *spec)
@@ -96,6 +97,13 @@ size_t
 mailbox_keywords_lost(const struct mailbox *mb)
 {
 	return mb->keywords_lost;
+}
+
+bool
+mailbox_redo(const struct mailbox *mb, struct redo_copy *c_r)
+{
+	*c_r = (struct redo_copy){ .spec = *mb->spec };
+	return mb->ops->redo(mb, c_r);
 }
 
 int

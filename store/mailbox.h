@@ -65,9 +65,11 @@ struct mailbox_spec {
 	const struct str *keywords;
 	size_t keyword_count;
 	bool keep_dir;		/* mailbox_descriptor will be asked */
+	bool keep_bytes;	/* mailbox_redo will be asked */
 };
 
 struct mailbox;
+struct redo_copy;
 
 int mailbox_open(const struct mailbox_spec *spec, const struct content *content,
     struct mailbox **mb_r, struct verdict *v);
@@ -88,6 +90,13 @@ unsigned mailbox_locks_broken(const struct mailbox *mb);
 /* Keywords that could not be given (store/keywords.h): mail is not held up
  * for a label. */
 size_t mailbox_keywords_lost(const struct mailbox *mb);
+
+/*
+ * What was done, for the redo log (store/redo.h): complete once it is
+ * published, borrowed until mailbox_close. Before, whether it will be known:
+ * false for a copy whose bytes are not in memory.
+ */
+bool mailbox_redo(const struct mailbox *mb, struct redo_copy *c_r);
 
 int mailbox_deliver(const struct mailbox_spec *spec,
     const struct content *content, struct verdict *v);

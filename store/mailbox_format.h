@@ -31,6 +31,8 @@ struct mailbox_ops {
 	void (*close)(struct mailbox *mb);
 	int (*exists)(const struct mailbox_spec *spec, struct verdict *v);
 	int (*descriptor)(const struct mailbox *mb);
+	/* Fills what is the format's in a redo_copy. */
+	bool (*redo)(const struct mailbox *mb, struct redo_copy *c);
 	size_t size;		/* of the struct that begins with a mailbox */
 };
 

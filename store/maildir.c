@@ -22,6 +22,7 @@
 #include "store/base/self.h"
 #include "store/keywords.h"
 #include "store/mailbox_format.h"
+#include "store/redo.h"
 
 /* Collected before one write(2). */
 #define PIECE ((size_t)64 * 1024)
@@ -44,6 +45,8 @@ struct maildir {
 	char last;
 	char *piece;
 	size_t n;
+	bool whole;		/* the piece is all of it, and is kept */
+	dev_t dev;
 };
 
 static struct maildir *
@@ -72,8 +75,10 @@ sub_dir(struct maildir *m, const char *name, struct verdict *v)
 	else if (st.st_uid != self_euid())
 		verdict_set(v, V_BOX_UNSAFE, "%s/%s in %s belongs to uid %u",
 		    s->path, name, s->root, (unsigned)st.st_uid);
-	else if (mailbox_judge_dir(s, &st, v) == 0)
+	else if (mailbox_judge_dir(s, &st, v) == 0) {
+		m->dev = st.st_dev;
 		return fd;
+	}
 	file_close(&fd);
 	return -1;
 }
@@ -328,8 +333,11 @@ maildir_open(struct mailbox *mb, struct verdict *v)
 	    flush(m) < 0)
 		return verdict_errno(v, errno, "write message in %s/tmp",
 		    mb->spec->path);
-	free(m->piece);
-	m->piece = NULL;
+	m->whole = mb->spec->keep_bytes && mb->size < PIECE;
+	if (!m->whole) {
+		free(m->piece);
+		m->piece = NULL;
+	}
 	/* An alias may have hundreds of copies open. */
 	if (!mb->spec->keep_dir)
 		file_close(&m->dirfd);
@@ -431,7 +439,23 @@ maildir_descriptor(const struct mailbox *mb)
 	return mb->spec->folder && mb->spec->folder[0] ? -1 : m->dirfd;
 }
 
+static bool
+maildir_redo(const struct mailbox *mb, struct redo_copy *c)
+{
+	const struct maildir *m = (const struct maildir *)(const void *)mb;
+
+	if (!m->whole)
+		return false;
+	c->dev = m->dev;
+	c->sub = mb->spec->flags || mb->spec->keyword_count ? STR("cur") :
+	    STR("new");
+	c->name = str_of(m->name);
+	c->bytes = str_mem(m->piece, mb->size);
+	return true;
+}
+
 const struct mailbox_ops maildir_ops = {
+	.redo = maildir_redo,
 	.descriptor = maildir_descriptor,
 	.open = maildir_open,
 	.settle = maildir_settle,

@@ -17,6 +17,7 @@
 #include "store/base/self.h"
 #include "store/keywords.h"
 #include "store/mailbox_format.h"
+#include "store/redo.h"
 
 /* Copies up to this size are built in memory and written in one call. */
 #define BUILD_MAX (512 * 1024)
@@ -42,7 +43,9 @@ struct mbox {
 	struct buf copy;	/* the whole copy when it is small */
 	bool built;
 	ino_t ino;
+	dev_t dev;
 	uint64_t before;	/* size as we found it */
+	struct str fill;	/* line ends that were missing there */
 	uint64_t old_size;	/* where our message begins */
 	bool appended;		/* something may have been written */
 	bool done;
@@ -230,6 +233,7 @@ open_locked(struct mbox *m, struct verdict *v)
 		if (still_there(m, &st)) {
 			m->old_size = (uint64_t)st.st_size;
 			m->ino = st.st_ino;
+			m->dev = st.st_dev;
 			return judge(m, &st, v);
 		}
 		mbox_lock_release(&m->lock);
@@ -387,20 +391,19 @@ static int
 mbox_publish(struct mailbox *mb, struct verdict *v)
 {
 	struct mbox *m = mbox_of(mb);
-	struct str fill;
 	struct stat st;
 	uint64_t start;
 
-	if (missing_end(m, &fill, v) < 0)
+	if (missing_end(m, &m->fill, v) < 0)
 		return -1;
-	if (fill.n) {
+	if (m->fill.n) {
 		/* Not part of the record: a repair may leave it there. */
 		m->appended = true;
-		if (file_write_all(m->fd, fill.p, fill.n) < 0)
+		if (file_write_all(m->fd, m->fill.p, m->fill.n) < 0)
 			return verdict_errno(v, errno, "append to %s",
 			    mb->spec->path);
 	}
-	start = m->old_size + fill.n;
+	start = m->old_size + m->fill.n;
 	undo_plan(&m->plan, start, start + mb->size);
 	if (m->built)
 		undo_feed(&m->plan, m->copy.p, m->copy.n);
@@ -513,7 +516,20 @@ mbox_descriptor(const struct mailbox *mb)
 	return ((const struct mbox *)(const void *)mb)->fd;
 }
 
+static bool
+mbox_redo(const struct mailbox *mb, struct redo_copy *c)
+{
+	const struct mbox *m = (const struct mbox *)(const void *)mb;
+
+	c->dev = m->dev;
+	c->offset = m->before;
+	c->before = m->fill;
+	c->bytes = buf_str(&m->copy);
+	return m->built;
+}
+
 const struct mailbox_ops mbox_ops = {
+	.redo = mbox_redo,
 	.descriptor = mbox_descriptor,
 	.open = mbox_open,
 	.settle = mbox_settle,

@@ -17,6 +17,7 @@
 #include "lda/filter.h"
 #include "lda/log.h"
 #include "lda/metrics.h"
+#include "lda/server/keeper.h"
 #include "lda/server/notify.h"
 #include "lda/server/submitter.h"
 #include "lda/server/worker.h"
@@ -49,6 +50,8 @@ struct master {
 	unsigned used;		/* slots that were ever used */
 	int64_t pause_until;	/* no forks before */
 	pid_t submitter;
+	pid_t keeper;		/* of the delivery log; -1: none */
+	int64_t keeper_ms;	/* when it was started */
 	int64_t next_watchdog;
 	int64_t next_textfile;
 	bool busy;		/* no slot left: we answer ourselves */
@@ -273,6 +276,8 @@ buried(struct master *m, unsigned slot, pid_t pid, int status)
 	}
 	b->served = 0;
 	board_clear(m->s->board, slot);
+	if (m->s->redo)
+		redo_forget(m->s->redo, slot, pid);
 	metrics_subtract(METRIC_WORKERS_NOW, 1);
 }
 
@@ -285,6 +290,10 @@ bury(struct master *m)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == m->submitter) {
 			m->submitter = -1;
+			continue;
+		}
+		if (pid == m->keeper) {
+			m->keeper = -1;
 			continue;
 		}
 		for (unsigned i = 0; i < m->used; i++)
@@ -344,6 +353,19 @@ start_submitter(struct master *m)
 	return m->submitter < 0 ? -1 : 0;
 }
 
+/* The delivery log is used without its keeper, too, until it is full. */
+static void
+mind_keeper(struct master *m)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!m->s->redo || m->keeper >= 0 ||
+	    (m->keeper_ms && now - m->keeper_ms < TOO_SOON_MS))
+		return;
+	m->keeper_ms = now;
+	m->keeper = keeper_start(m->s);
+}
+
 /* Idle workers of the old configuration leave at once; until they have,
  * they might take one more client. */
 static void
@@ -401,6 +423,9 @@ reload(struct master *m)
 	log_open("vbox-lmtpd", &s->config.global);
 	config_release(&before);
 	preload(&s->config);
+	/* The next one has the new configuration. */
+	if (m->keeper > 0)
+		(void)kill(m->keeper, SIGTERM);
 	if (s->submitter >= 0)
 		(void)close(s->submitter);
 	(void)start_submitter(m);
@@ -519,6 +544,7 @@ drain(struct master *m)
 		(void)ppoll(NULL, 0, &ts, &m->waiting);
 		bury(m);
 	}
+	keeper_close(m->s, m->keeper);
 }
 
 int
@@ -528,16 +554,18 @@ master_run(struct service *s, void (*ready)(void))
 
 	m.s = s;
 	s->master = getpid();
-	m.submitter = -1;
+	m.submitter = m.keeper = -1;
 	set_signals(&m);
 	s->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->poke < 0) {
 		log_say(SET_LOG_ERROR, "eventfd: %s", strerror(errno));
 		return EX_TEMPFAIL;
 	}
+	keeper_open(s);
 	preload(&s->config);
 	(void)start_submitter(&m);	/* logged; only forwards need it */
 	worker_preload(&s->config);
+	mind_keeper(&m);
 	keep_pool(&m);
 	ready();
 	log_say(SET_LOG_INFO, "ready, version " VBOX_VERSION);
@@ -558,6 +586,7 @@ master_run(struct service *s, void (*ready)(void))
 			s->generation++;
 			signal_workers(&m, SIGUSR1, true);
 		}
+		mind_keeper(&m);
 		keep_pool(&m);
 		timers(&m);
 	}

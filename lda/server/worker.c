@@ -304,6 +304,7 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 	w->agent = (struct agent){ .config = &s->config,
 	    .resolver = &w->resolver, .hostname = s->hostname,
 	    .filter_life = FILTER_WARM, .mode = DELIVERY_REAL,
+	    .redo = s->redo, .redo_slot = w->slot,
 	    .stop = stop_pending };
 	w->site = (struct session_site){ .agent = &w->agent,
 	    .board = s->board, .slot = w->slot, .order = present_order,

@@ -203,11 +203,30 @@ file_pwrite_all(int fd, const void *p, size_t n, off_t at)
 	return 0;
 }
 
-int
-file_writev_all(int fd, struct iovec *iov, int count)
+/* Takes n bytes off the front; returns how many of the pieces are used up. */
+static int
+advance(struct iovec *iov, size_t n)
+{
+	int used = 0;
+
+	while (n) {
+		size_t take = n < iov[used].iov_len ? n : iov[used].iov_len;
+
+		iov[used].iov_base = (char *)iov[used].iov_base + take;
+		iov[used].iov_len -= take;
+		n -= take;
+		if (iov[used].iov_len == 0)
+			used++;
+	}
+	return used;
+}
+
+/* at < 0: where the file is. */
+static int
+writev_all(int fd, struct iovec *iov, int count, off_t at)
 {
 	ssize_t done;
-	size_t n;
+	int used;
 
 	while (count > 0) {
 		if (iov->iov_len == 0) {
@@ -215,7 +234,8 @@ file_writev_all(int fd, struct iovec *iov, int count)
 			count--;
 			continue;
 		}
-		done = writev(fd, iov, count);
+		done = at < 0 ? writev(fd, iov, count) :
+		    pwritev(fd, iov, count, at);
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0) {
@@ -223,19 +243,25 @@ file_writev_all(int fd, struct iovec *iov, int count)
 				errno = ENOSPC;
 			return -1;
 		}
-		for (n = (size_t)done; n; ) {
-			size_t take = n < iov->iov_len ? n : iov->iov_len;
-
-			iov->iov_base = (char *)iov->iov_base + take;
-			iov->iov_len -= take;
-			n -= take;
-			if (iov->iov_len == 0) {
-				iov++;
-				count--;
-			}
-		}
+		if (at >= 0)
+			at += done;
+		used = advance(iov, (size_t)done);
+		iov += used;
+		count -= used;
 	}
 	return 0;
+}
+
+int
+file_writev_all(int fd, struct iovec *iov, int count)
+{
+	return writev_all(fd, iov, count, -1);
+}
+
+int
+file_pwritev_all(int fd, struct iovec *iov, int count, off_t at)
+{
+	return writev_all(fd, iov, count, at);
 }
 
 ssize_t

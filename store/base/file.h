@@ -46,6 +46,7 @@ int file_write_plain(int fd, const void *p, size_t n);
 int file_pwrite_all(int fd, const void *p, size_t n, off_t at);
 /* iov is used up. */
 int file_writev_all(int fd, struct iovec *iov, int count);
+int file_pwritev_all(int fd, struct iovec *iov, int count, off_t at);
 /* Up to n bytes, fewer only at the end of the file; -1 on error. */
 ssize_t file_read_full(int fd, void *p, size_t n);
 ssize_t file_pread_full(int fd, void *p, size_t n, off_t at);

@@ -153,6 +153,7 @@ def wait_for(where):
 class Vbox(Server):
     name = "vbox-lmtpd"
     prefixes = ("u",)
+    settings = ""
 
     def start(self):
         spool, home, state = self.own("spool"), self.own("home"), self.own("state")
@@ -175,6 +176,7 @@ lmtp_listen = {{"unix:{self.sock}", "inet:127.0.0.1:{self.port}"}}
 map_listen = {{}}
 policy_listen = {{}}
 log_target = "file:{LOGS}/vbox.log"
+{self.settings}
 domain "maildir.test" {{ format = "maildir" }}
 ''')
         self.spawn(os.path.join(BUILD, "vbox-lmtpd"), "-F", "-c", conf)
@@ -185,6 +187,12 @@ domain "maildir.test" {{ format = "maildir" }}
 
     def boxes(self, form):
         return os.path.join(self.dir, "spool" if form == "mbox" else "home")
+
+
+class VboxLog(Vbox):
+    """With the delivery log: one sync of one file for all who wait."""
+    name = "vbox-lmtpd-log"
+    settings = 'delivery_log = "128M"'
 
 
 class Minimal(Server):
@@ -436,4 +444,4 @@ def queue_places(record):
     return [*message, *places]
 
 
-ALL = (Vbox, Minimal, MinimalNewLocks, Dovecot, MailLocal, Virtual)
+ALL = (Vbox, VboxLog, Minimal, MinimalNewLocks, Dovecot, MailLocal, Virtual)

@@ -1,0 +1,241 @@
+#include "lda/server/keeper.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lda/log.h"
+#include "lda/metrics.h"
+#include "lda/server/sandbox.h"
+#include "store/base/clock.h"
+#include "store/redo_replay.h"
+
+/* A service that was killed leaves workers for a moment, which hold the
+ * log's lock. */
+#define LOCK_WAIT_MS 3000
+#define LOCK_NAP_MS 20
+/* Nothing to do: how long the keeper sleeps. */
+#define KEEPER_SLEEP_MS 60000
+/* After a power cut nobody holds a mailbox for long. */
+#define REPLAY_LOCK_MS 30000
+
+/* --- what was left ------------------------------------------------------------- */
+
+struct tally {
+	unsigned long there, written, aside;
+};
+
+static void
+told(void *arg, const struct redo_copy *c, enum redo_outcome outcome,
+    const char *aside, const struct verdict *why)
+{
+	struct tally *t = arg;
+
+	switch (outcome) {
+	case REDO_THERE:
+		t->there++;
+		break;
+	case REDO_MENDED:
+	case REDO_ADDED:
+		t->written++;
+		break;
+	case REDO_SET_ASIDE:
+		t->aside++;
+		log_say(SET_LOG_ERROR, "delivery log: a message for %s in %s is "
+		    "in " REDO_DIR "/" REDO_ASIDE "/%s of state_dir: %s",
+		    c->spec.path, c->spec.root, aside, why->detail);
+		break;
+	}
+	metrics_add(METRIC_LOG_REPLAYED, 1);
+}
+
+/* In a process of its own, as confined as a worker: it reads what strangers
+ * wrote. */
+static int
+replay(struct service *s)
+{
+	const struct settings *set = &s->config.global;
+	struct tally t = { .there = 0 };
+	struct redo_how how = { .lock_timeout_ms = REPLAY_LOCK_MS,
+	    .stale_ms = (int64_t)set->dotlock_stale,
+	    .slot_dir = set->state_dir, .hostname = s->hostname,
+	    .told = told, .arg = &t };
+	struct verdict v = VERDICT_INIT;
+	struct redo *r = NULL;
+	int result;
+
+	log_connect();
+	if (redo_open(set->state_dir, 0, 0, &r, &v) < 0 || !r ||
+	    sandbox_enter(&s->config, &v) < 0) {
+		log_say(SET_LOG_ERROR, "delivery log: %s", v.detail);
+		return EX_TEMPFAIL;
+	}
+	log_say(SET_LOG_WARNING, "delivery log: the machine went down while "
+	    "mail was in it, mending mailboxes");
+	result = redo_replay(r, &how, &v);
+	if (result < 0)
+		log_say(SET_LOG_ERROR, "delivery log: %s; what is in it stays",
+		    v.detail);
+	log_say(t.aside ? SET_LOG_ERROR : SET_LOG_INFO, "delivery log: %lu "
+	    "messages were whole, %lu written again, %lu set aside", t.there,
+	    t.written, t.aside);
+	redo_close(&r);
+	return result < 0 ? EX_TEMPFAIL : EX_OK;
+}
+
+static int
+replay_apart(struct service *s)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(replay(s));
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+/* --- opening -------------------------------------------------------------------- */
+
+static int
+open_log(struct service *s, struct verdict *v)
+{
+	const struct settings *set = &s->config.global;
+	struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
+	int64_t deadline = clock_mono_ms() + LOCK_WAIT_MS;
+	uint64_t size = set->delivery_log;
+
+	if (size && size < REDO_SIZE_LEAST)
+		size = REDO_SIZE_LEAST;
+	while (redo_open(set->state_dir, size, s->board->slots, &s->redo,
+	    v) < 0) {
+		if (v->why != V_BOX_BUSY || clock_mono_ms() > deadline)
+			return -1;
+		(void)nanosleep(&nap, NULL); /* sooner does no harm */
+	}
+	return 0;
+}
+
+/* Whatever the last time left; afterwards the log is clean, or -1. */
+static int
+mend(struct service *s, struct verdict *v)
+{
+	switch (redo_state(s->redo)) {
+	case REDO_CLEAN:
+		return 0;
+	case REDO_UNSYNCED:
+		return redo_settle(s->redo, v);
+	case REDO_FAILED:
+		return verdict_set(v, V_CONFIG, "mail is in it that the disk did "
+		    "not take; start the machine anew when the disk is well");
+	case REDO_TORN:
+		break;
+	}
+	/* Its heads are read again when the other process is through. */
+	redo_close(&s->redo);
+	if (replay_apart(s) < 0)
+		return verdict_set(v, V_TROUBLE, "it could not be replayed");
+	if (open_log(s, v) < 0)
+		return -1;
+	return !s->redo || redo_state(s->redo) == REDO_CLEAN ? 0 :
+	    verdict_set(v, V_TROUBLE, "it could not be replayed");
+}
+
+void
+keeper_open(struct service *s)
+{
+	const struct settings *set = &s->config.global;
+	struct verdict v = VERDICT_INIT;
+
+	if (open_log(s, &v) < 0) {
+		/* Who never had one need not hear of it. */
+		log_say(set->delivery_log ? SET_LOG_ERROR : SET_LOG_DEBUG,
+		    "no delivery log: %s", v.detail);
+		return;
+	}
+	if (!s->redo)
+		return;
+	if (mend(s, &v) < 0 ||
+	    (set->delivery_log && redo_start(s->redo, &v) < 0)) {
+		log_say(SET_LOG_ERROR, "no delivery log: %s", v.detail);
+		redo_close(&s->redo);
+	}
+	if (!set->delivery_log)
+		redo_close(&s->redo);
+}
+
+/* --- the process ------------------------------------------------------------------ */
+
+static void
+keep(struct service *s)
+{
+	const struct settings *set = &s->config.global;
+	struct verdict v = VERDICT_INIT;
+
+	while (redo_keep(s->redo, set->delivery_log_flush, KEEPER_SLEEP_MS,
+	    &v) == 0)
+		;
+	log_say(SET_LOG_ERROR, "delivery log: %s; it is not used any more",
+	    v.detail);
+	for (;;)
+		(void)pause();	/* until we are told to end */
+}
+
+pid_t
+keeper_start(struct service *s)
+{
+	struct sigaction preset = { .sa_handler = SIG_DFL };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t none;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		log_say(SET_LOG_ERROR, "cannot fork the keeper of the delivery "
+		    "log: %s", strerror(errno));
+	if (pid != 0)
+		return pid;
+	(void)sigaction(SIGTERM, &preset, NULL);
+	(void)sigaction(SIGCHLD, &preset, NULL);
+	(void)sigaction(SIGINT, &ignore, NULL);
+	(void)sigaction(SIGHUP, &ignore, NULL);
+	(void)sigaction(SIGUSR1, &ignore, NULL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != s->master)
+		_exit(EX_OK);
+	/* A door is closed when the master and the workers have closed it. */
+	for (size_t i = 0; i < s->listeners.n; i++)
+		(void)close(s->listeners.v[i].fd);
+	keep(s);
+	_exit(EX_OK);
+}
+
+void
+keeper_close(struct service *s, pid_t keeper)
+{
+	struct verdict v = VERDICT_INIT;
+	struct redo_counts n;
+
+	if (keeper > 0) {
+		(void)kill(keeper, SIGKILL);
+		while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (!s->redo)
+		return;
+	if (redo_stop(s->redo, &v) < 0)
+		log_say(SET_LOG_ERROR, "delivery log: %s", v.detail);
+	n = redo_counts(s->redo);
+	log_say(SET_LOG_INFO, "delivery log: %llu messages, %llu syncs, %llu "
+	    "found no room", (unsigned long long)n.records,
+	    (unsigned long long)n.syncs, (unsigned long long)n.direct);
+	redo_close(&s->redo);
+}

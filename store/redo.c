@@ -1,0 +1,750 @@
+#include "store/redo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/base/clock.h"
+#include "store/base/file.h"
+#include "store/base/mem.h"
+#include "store/base/self.h"
+#include "store/redo_format.h"
+
+/* A segment that is fuller than this share of 4 calls the keeper. */
+#define FULL_QUARTERS 3
+/* A waiter looks whether the one that syncs still lives. */
+#define LEADER_LOOK_MS 100
+/* The keeper, for deliveries that are about to end. */
+#define WRITERS_NAP_NS 1000000L
+/* Zeros are written in pieces of this. */
+#define ZEROS ((size_t)1 << 20)
+/* Root directories that are remembered; longer ones are not logged. */
+#define ROOT_MAX 512
+
+struct place {
+	dev_t dev;
+	bool good;
+	char root[ROOT_MAX];
+};
+
+/* One of the two segments, as processes share it. */
+struct use {
+	uint64_t generation;
+	uint8_t secret[REDO_SECRET];
+	int64_t when;
+	_Atomic bool dirty;		/* not known to be clean */
+	_Atomic bool failed;		/* the disk did not take its mail */
+	_Atomic uint64_t written;	/* records, counted when written */
+	_Atomic uint64_t synced;	/* as many are on the disk */
+	_Atomic pid_t leader;		/* who syncs */
+	_Atomic uint32_t bell;		/* a sync has ended */
+	_Atomic uint32_t sleepers;
+	_Atomic int64_t first_ms;	/* when the first record came; 0: none */
+};
+
+struct redo_shared {
+	/* Generation (its low 32 bits) << 32 | the next free page. */
+	_Atomic uint64_t cursor;
+	struct use use[2];
+	_Atomic bool broken;		/* do not use it */
+	_Atomic bool urgent;		/* keeper: the segment is nearly full */
+	_Atomic uint32_t call;		/* futex of the keeper */
+	_Atomic uint64_t records, bytes, syncs, direct, flushes;
+	_Atomic uint32_t places;
+	_Atomic pid_t adding;
+	struct place place[REDO_PLACES];
+	/* The generation that each process is writing for; 0: none. */
+	_Atomic uint32_t writing[];
+};
+
+static int
+futex(_Atomic uint32_t *word, int op, uint32_t value, int64_t ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000,
+	    .tv_nsec = ms % 1000 * 1000000L };
+
+	return (int)syscall(SYS_futex, word, op, value,
+	    op == FUTEX_WAIT ? &ts : NULL, NULL, 0);
+}
+
+/* Kinds of which it is known that they keep what was written, in order of
+ * nothing, until syncfs(2), and that a file of theirs is overwritten in
+ * place. */
+static bool
+keeps_well(int fd)
+{
+	static const unsigned long known[] = {
+		0xEF53,		/* ext2, 3, 4 */
+		0x58465342,	/* xfs */
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if ((unsigned long)fs.f_type == known[i])
+			return true;
+	return false;
+}
+
+/* --- opening ------------------------------------------------------------------- */
+
+static void
+read_boot(char *out)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	/* Where the kernel does not tell, every start is taken for one after
+	 * a power cut. */
+	memset(out, 0, REDO_BOOT);
+	if (fd < 0)
+		return;
+	if (file_read_full(fd, out, REDO_BOOT - 1) < 0)
+		memset(out, 0, REDO_BOOT);
+	file_close(&fd);
+}
+
+static size_t
+shared_size(unsigned slots)
+{
+	return sizeof(struct redo_shared) + slots * sizeof(uint32_t);
+}
+
+static void
+read_head(struct redo *r, unsigned which)
+{
+	if (r->segment[which] >= 0)
+		redo_read_head(r, which);
+	else
+		r->head[which].state = REDO_SEGMENT_CLEAN;
+}
+
+static int
+open_files(struct redo *r, const char *state_dir, bool make, struct verdict *v)
+{
+	static const char *const names[2] = { "segment.0", "segment.1" };
+	int top = file_open_root(state_dir);
+
+	if (top < 0)
+		return verdict_errno(v, errno, "open %s", state_dir);
+	r->dir = file_open_dir(top, REDO_DIR, make ? FILE_MAKE : FILE_NO_MAKE,
+	    0700);
+	file_close(&top);
+	if (r->dir < 0)
+		return !make && errno == ENOENT ? 1 :
+		    verdict_errno(v, errno, "open %s/" REDO_DIR, state_dir);
+	r->lock = file_open_beneath(r->dir, "lock", O_RDWR | O_CREAT, 0600);
+	if (r->lock < 0)
+		return verdict_errno(v, errno, "open %s/" REDO_DIR "/lock",
+		    state_dir);
+	if (flock(r->lock, LOCK_EX | LOCK_NB) < 0)
+		return verdict_set(v, V_BOX_BUSY,
+		    "another service uses %s/" REDO_DIR, state_dir);
+	for (unsigned i = 0; i < 2; i++) {
+		r->segment[i] = file_open_beneath(r->dir, names[i],
+		    O_RDWR | (make ? O_CREAT : 0), 0600);
+		if (r->segment[i] < 0 && (make || errno != ENOENT))
+			return verdict_errno(v, errno, "open %s/" REDO_DIR "/%s",
+			    state_dir, names[i]);
+		read_head(r, i);
+	}
+	return 0;
+}
+
+int
+redo_open(const char *state_dir, uint64_t size, unsigned slots,
+    struct redo **r_r, struct verdict *v)
+{
+	struct redo *r = mem_zalloc(1, sizeof(*r));
+	int result;
+
+	*r_r = NULL;
+	r->dir = r->lock = r->segment[0] = r->segment[1] = -1;
+	r->slots = slots;
+	r->size = size / 2 / REDO_PAGE * REDO_PAGE;
+	read_boot(r->boot);
+	result = open_files(r, state_dir, size > 0, v);
+	if (result == 0) {
+		r->shared = mmap(NULL, shared_size(slots),
+		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (r->shared == MAP_FAILED) {
+			r->shared = NULL;
+			result = verdict_errno(v, errno, "shared memory");
+		}
+	}
+	if (result != 0)
+		redo_close(&r);
+	*r_r = r;
+	return result < 0 ? -1 : 0;
+}
+
+void
+redo_close(struct redo **r)
+{
+	if (!*r)
+		return;
+	if ((*r)->shared)
+		(void)munmap((*r)->shared, shared_size((*r)->slots));
+	file_close(&(*r)->segment[0]);
+	file_close(&(*r)->segment[1]);
+	file_close(&(*r)->lock);
+	file_close(&(*r)->dir);
+	free(*r);
+	*r = NULL;
+}
+
+enum redo_state
+redo_state(const struct redo *r)
+{
+	enum redo_state worst = REDO_CLEAN;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct redo_head *h = &r->head[i];
+		enum redo_state s = REDO_UNSYNCED;
+
+		if (h->state == REDO_SEGMENT_CLEAN)
+			continue;
+		if (!r->boot[0] || memcmp(h->boot, r->boot, REDO_BOOT) != 0)
+			s = REDO_TORN;
+		else if (h->state == REDO_SEGMENT_FAILED)
+			s = REDO_FAILED;
+		if (s > worst)
+			worst = s;
+	}
+	return worst;
+}
+
+/* --- left by another process of this boot ----------------------------------------- */
+
+struct roots {
+	struct redo_names names;
+	char last[4096];	/* synced already */
+	int error;
+};
+
+static int
+sync_roots(void *arg, const struct redo_record *h, struct str body)
+{
+	struct roots *roots = arg;
+	struct redo_copy c;
+
+	(void)h;
+	/* What cannot be read is of another version: replay says so. */
+	while (body.n && redo_parse(&body, &c, &roots->names) == 0) {
+		if (strcmp(roots->last, c.spec.root) == 0)
+			continue;
+		if (redo_sync_root(c.spec.root) < 0)
+			roots->error = errno;
+		memcpy(roots->last, roots->names.root, sizeof(roots->last));
+	}
+	return 0;
+}
+
+int
+redo_settle(struct redo *r, struct verdict *v)
+{
+	struct roots *roots = mem_zalloc(1, sizeof(*roots));
+	int result = 0;
+
+	for (unsigned i = 0; i < 2 && result == 0; i++) {
+		if (r->head[i].state == REDO_SEGMENT_CLEAN)
+			continue;
+		if (redo_walk(r, i, sync_roots, roots) < 0)
+			result = verdict_errno(v, errno, "read the delivery log");
+		else if (roots->error)
+			result = verdict_errno(v, roots->error,
+			    "sync %s behind the delivery log", roots->last);
+		else if (redo_write_head(r, i, REDO_SEGMENT_CLEAN) < 0)
+			result = verdict_errno(v, errno,
+			    "mark the delivery log");
+	}
+	free(roots);
+	return result;
+}
+
+/* --- beginning ---------------------------------------------------------------------- */
+
+/* Blocks that were never written would be allocated with every record, and
+ * that is another write than the record's. */
+static int
+allocate(struct redo *r, unsigned which)
+{
+	struct stat st;
+	char *zeros;
+	int result = 0;
+
+	if (fstat(r->segment[which], &st) < 0)
+		return -1;
+	if ((uint64_t)st.st_size == r->size)
+		return 0;
+	if (ftruncate(r->segment[which], 0) < 0)
+		return -1;
+	zeros = mem_zalloc(1, ZEROS);
+	for (uint64_t at = 0; at < r->size && result == 0; at += ZEROS)
+		result = file_pwrite_all(r->segment[which], zeros,
+		    r->size - at < ZEROS ? (size_t)(r->size - at) : ZEROS,
+		    (off_t)at);
+	free(zeros);
+	return result < 0 ? -1 : file_sync(r->segment[which]);
+}
+
+/* The processes that write heads are not always those that began the segment. */
+static int
+mark(struct redo *r, unsigned which, enum redo_segment_state state)
+{
+	const struct use *u = &r->shared->use[which];
+	struct redo_head *h = &r->head[which];
+
+	h->generation = u->generation;
+	h->when = u->when;
+	memcpy(h->secret, u->secret, sizeof(h->secret));
+	return redo_write_head(r, which, state);
+}
+
+/* The segment of the next generation, empty. It is used once the cursor
+ * points to it. */
+static int
+begin_segment(struct redo *r, uint64_t generation)
+{
+	unsigned which = (unsigned)(generation & 1);
+	struct use *u = &r->shared->use[which];
+
+	if (getrandom(u->secret, sizeof(u->secret), 0) !=
+	    (ssize_t)sizeof(u->secret))
+		return -1;
+	u->generation = generation;
+	u->when = (int64_t)clock_now();
+	atomic_store(&u->written, 0);
+	atomic_store(&u->synced, 0);
+	atomic_store(&u->leader, 0);
+	atomic_store(&u->first_ms, 0);
+	atomic_store(&u->dirty, true);
+	return mark(r, which, REDO_SEGMENT_ACTIVE);
+}
+
+int
+redo_start(struct redo *r, struct verdict *v)
+{
+	uint64_t generation;
+
+	if (!keeps_well(r->dir))
+		return verdict_set(v, V_CONFIG,
+		    "the delivery log must be on ext4 or xfs");
+	if (allocate(r, 0) < 0 || allocate(r, 1) < 0 || file_sync(r->dir) < 0)
+		return verdict_errno(v, errno, "allocate the delivery log");
+	generation = r->head[0].generation > r->head[1].generation ?
+	    r->head[0].generation : r->head[1].generation;
+	/* 0 in its low bits says "none". */
+	generation = (generation + 1) & UINT32_MAX ? generation + 1 :
+	    generation + 3;
+	if (begin_segment(r, generation) < 0)
+		return verdict_errno(v, errno, "begin the delivery log");
+	atomic_store(&r->shared->cursor, generation << 32 | 1);
+	return 0;
+}
+
+/* --- in a worker ------------------------------------------------------------------------ */
+
+/* Learns about a file system. */
+static void
+add_place(struct redo_shared *s, dev_t dev, const char *root)
+{
+	uint32_t n = atomic_load(&s->places);
+	struct place *p = &s->place[n];
+	struct stat st;
+	int fd;
+
+	if (n == REDO_PLACES || strlen(root) >= sizeof(p->root))
+		return;
+	fd = file_open_root(root);
+	if (fd < 0)
+		return;
+	p->dev = dev;
+	p->good = fstat(fd, &st) == 0 && st.st_dev == dev && keeps_well(fd);
+	memcpy(p->root, root, strlen(root) + 1);
+	file_close(&fd);
+	atomic_store(&s->places, n + 1);
+}
+
+static const struct place *
+find_place(const struct redo_shared *s, dev_t dev)
+{
+	uint32_t n = atomic_load(&s->places);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (s->place[i].dev == dev)
+			return &s->place[i];
+	return NULL;
+}
+
+bool
+redo_covers(struct redo *r, const struct redo_copy *c)
+{
+	struct redo_shared *s = r->shared;
+	const struct place *p = find_place(s, c->dev);
+	pid_t nobody = 0;
+
+	if (!p && atomic_compare_exchange_strong(&s->adding, &nobody,
+	    self_pid())) {
+		if (!find_place(s, c->dev))
+			add_place(s, c->dev, c->spec.root);
+		atomic_store(&s->adding, 0);
+		p = find_place(s, c->dev);
+	}
+	return p && p->good;
+}
+
+static struct use *
+use_of(const struct redo *r, uint32_t generation)
+{
+	return &r->shared->use[generation & 1];
+}
+
+bool
+redo_begin(struct redo *r, unsigned slot)
+{
+	struct redo_shared *s = r->shared;
+	uint32_t generation;
+
+	if (slot >= r->slots || atomic_load(&s->broken))
+		return false;
+	/* Said before it is true: so the keeper never misses us. */
+	do {
+		generation = (uint32_t)(atomic_load(&s->cursor) >> 32);
+		if (generation == 0)
+			return false;
+		atomic_store(&s->writing[slot], generation);
+	} while ((uint32_t)(atomic_load(&s->cursor) >> 32) != generation);
+	r->generation = generation;
+	r->ticket = 0;
+	return true;
+}
+
+void
+redo_end(struct redo *r, unsigned slot)
+{
+	atomic_store(&r->shared->writing[slot], 0);
+}
+
+static void
+call_keeper(struct redo_shared *s)
+{
+	atomic_fetch_add(&s->call, 1);
+	(void)futex(&s->call, FUTEX_WAKE, 1, 0);
+}
+
+static void
+press(struct redo_shared *s)
+{
+	if (!atomic_exchange(&s->urgent, true))
+		call_keeper(s);
+}
+
+/* Pages for n bytes in our generation; 0: there is no room. */
+static uint64_t
+reserve(struct redo *r, size_t n)
+{
+	struct redo_shared *s = r->shared;
+	uint64_t want = (n + REDO_PAGE - 1) / REDO_PAGE, most = r->size / REDO_PAGE;
+	uint64_t c = atomic_load(&s->cursor), page;
+
+	do {
+		page = c & UINT32_MAX;
+		if (c >> 32 != r->generation)
+			return 0;
+		if (page + want > most) {
+			press(s);
+			return 0;
+		}
+	} while (!atomic_compare_exchange_weak(&s->cursor, &c, c + want));
+	if (page + want > most / 4 * FULL_QUARTERS)
+		press(s);
+	return page;
+}
+
+/* Head, descriptions and bytes of a record in iov, its sums made. */
+static int
+compose(const struct redo_copy *copies, size_t n, struct buf *text,
+    size_t *ends, struct iovec *iov, struct redo_record *h)
+{
+	struct checksum sum = { .n = 0 };
+	size_t begin = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (redo_describe(&copies[i], text) < 0)
+			return -1;
+		ends[i] = text->n;
+		h->n += copies[i].bytes.n;
+	}
+	h->n += text->n;
+	if (h->n + sizeof(*h) > REDO_RECORD_MAX)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		iov[1 + 2 * i] = (struct iovec){ text->p + begin,
+		    ends[i] - begin };
+		iov[2 + 2 * i] = (struct iovec){ (void *)(uintptr_t)
+		    copies[i].bytes.p, copies[i].bytes.n };
+		checksum_add(&sum, text->p + begin, ends[i] - begin);
+		checksum_add(&sum, copies[i].bytes.p, copies[i].bytes.n);
+		begin = ends[i];
+	}
+	h->body_sum = checksum_value(&sum);
+	return 0;
+}
+
+static bool
+write_record(struct redo *r, const struct redo_copy *copies, size_t n,
+    struct buf *text)
+{
+	struct redo_shared *s = r->shared;
+	struct use *u = use_of(r, r->generation);
+	struct redo_record h = { .generation = u->generation };
+	struct iovec iov[1 + 2 * REDO_COPIES_MAX];
+	size_t ends[REDO_COPIES_MAX];
+	int64_t none = 0;
+	uint64_t page;
+
+	if (compose(copies, n, text, ends, iov, &h) < 0)
+		return false;
+	page = reserve(r, sizeof(h) + (size_t)h.n);
+	if (page == 0) {
+		atomic_fetch_add(&s->direct, 1);
+		return false;
+	}
+	memcpy(h.secret, u->secret, sizeof(h.secret));
+	h.at = page * REDO_PAGE;
+	h.sum = redo_record_sum(&h);
+	iov[0] = (struct iovec){ &h, sizeof(h) };
+	if (file_pwritev_all(r->segment[r->generation & 1], iov,
+	    (int)(1 + 2 * n), (off_t)h.at) < 0) {
+		atomic_store(&s->broken, true);
+		return false;
+	}
+	/* Behind the write: who syncs up to this number has it. */
+	r->ticket = atomic_fetch_add(&u->written, 1) + 1;
+	if (atomic_load(&u->first_ms) == 0 &&
+	    atomic_compare_exchange_strong(&u->first_ms, &none,
+	    clock_mono_ms()))
+		call_keeper(s);
+	atomic_fetch_add(&s->records, 1);
+	atomic_fetch_add(&s->bytes, h.n);
+	return true;
+}
+
+bool
+redo_add(struct redo *r, unsigned slot, const struct redo_copy *copies,
+    size_t n)
+{
+	struct buf text;
+	bool ok;
+
+	(void)slot;
+	if (n == 0 || n > REDO_COPIES_MAX)
+		return false;
+	buf_init(&text, REDO_RECORD_MAX);
+	ok = write_record(r, copies, n, &text);
+	buf_release(&text);
+	return ok;
+}
+
+/* Syncs for all who have written. */
+static void
+lead(struct redo *r, struct use *u)
+{
+	uint64_t upto = atomic_load(&u->written);
+
+	if (file_datasync(r->segment[r->generation & 1]) < 0)
+		atomic_store(&r->shared->broken, true);
+	else
+		atomic_store(&u->synced, upto);
+	atomic_fetch_add(&r->shared->syncs, 1);
+}
+
+static void
+ring(struct use *u)
+{
+	atomic_fetch_add(&u->bell, 1);
+	if (atomic_load(&u->sleepers))
+		(void)futex(&u->bell, FUTEX_WAKE, UINT32_MAX >> 1, 0);
+}
+
+/* The master takes a dead one's place away; it may be dead itself. */
+static void
+depose(struct use *u)
+{
+	pid_t leader = atomic_load(&u->leader);
+
+	if (leader && kill(leader, 0) < 0 && errno == ESRCH)
+		(void)atomic_compare_exchange_strong(&u->leader, &leader, 0);
+}
+
+bool
+redo_commit(struct redo *r, unsigned slot)
+{
+	struct use *u = use_of(r, r->generation);
+
+	(void)slot;
+	while (atomic_load(&u->synced) < r->ticket) {
+		uint32_t bell = atomic_load(&u->bell);
+		pid_t leader = 0;
+
+		if (atomic_load(&r->shared->broken))
+			return false;
+		if (atomic_compare_exchange_strong(&u->leader, &leader,
+		    self_pid())) {
+			if (atomic_load(&u->synced) < r->ticket)
+				lead(r, u);
+			atomic_store(&u->leader, 0);
+			ring(u);
+			continue;
+		}
+		if (atomic_load(&u->synced) >= r->ticket)
+			break;
+		/* The bell was read before the leader was seen: it rings
+		 * afterwards, or has rung and we do not sleep. */
+		atomic_fetch_add(&u->sleepers, 1);
+		if (futex(&u->bell, FUTEX_WAIT, bell, LEADER_LOOK_MS) < 0 &&
+		    errno == ETIMEDOUT)
+			depose(u);
+		atomic_fetch_sub(&u->sleepers, 1);
+	}
+	return true;
+}
+
+/* --- in the master and in the keeper -------------------------------------------------------- */
+
+void
+redo_forget(struct redo *r, unsigned slot, pid_t pid)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		pid_t leader = pid;
+
+		if (atomic_compare_exchange_strong(&r->shared->use[i].leader,
+		    &leader, 0))
+			ring(&r->shared->use[i]);
+	}
+	(void)atomic_compare_exchange_strong(&r->shared->adding, &pid, 0);
+	if (slot < r->slots)
+		redo_end(r, slot);
+}
+
+static bool
+somebody_writes(const struct redo *r, uint32_t generation)
+{
+	for (unsigned i = 0; i < r->slots; i++)
+		if (atomic_load(&r->shared->writing[i]) == generation)
+			return true;
+	return false;
+}
+
+/* Whose mail is in this segment becomes durable where it lies. */
+static int
+flush(struct redo *r, unsigned which, struct verdict *v)
+{
+	struct redo_shared *s = r->shared;
+	struct use *u = &s->use[which];
+	struct timespec nap = { .tv_nsec = WRITERS_NAP_NS };
+
+	if (!atomic_load(&u->dirty))
+		return 0;
+	if (atomic_load(&u->failed))
+		return verdict_set(v, V_TROUBLE, "the disk did not take its mail");
+	while (somebody_writes(r, (uint32_t)u->generation))
+		(void)nanosleep(&nap, NULL); /* sooner does no harm */
+	for (uint32_t i = 0; i < atomic_load(&s->places); i++) {
+		const struct place *p = &s->place[i];
+
+		if (!p->good || redo_sync_root(p->root) == 0)
+			continue;
+		verdict_errno(v, errno, "sync %s behind the delivery log",
+		    p->root);
+		atomic_store(&s->broken, true);
+		atomic_store(&u->failed, true);
+		/* If that cannot be written, it is replayed all the same. */
+		(void)mark(r, which, REDO_SEGMENT_FAILED);
+		return -1;
+	}
+	if (mark(r, which, REDO_SEGMENT_CLEAN) < 0) {
+		atomic_store(&s->broken, true);
+		return verdict_errno(v, errno, "mark the delivery log");
+	}
+	atomic_store(&u->dirty, false);
+	atomic_fetch_add(&s->flushes, 1);
+	return 0;
+}
+
+int
+redo_keep(struct redo *r, uint64_t flush_ms, uint64_t patience_ms,
+    struct verdict *v)
+{
+	struct redo_shared *s = r->shared;
+	uint32_t call = atomic_load(&s->call);
+	uint64_t generation, wait = patience_ms;
+	int64_t first;
+	struct use *u;
+
+	if (atomic_load(&s->broken))
+		return verdict_set(v, V_TROUBLE, "it could not be written");
+	u = use_of(r, (uint32_t)(atomic_load(&s->cursor) >> 32));
+	generation = u->generation;
+	first = atomic_load(&u->first_ms);
+	if (first && !atomic_load(&s->urgent)) {
+		int64_t age = clock_mono_ms() - first;
+
+		if (age < (int64_t)flush_ms &&
+		    flush_ms - (uint64_t)age < wait)
+			wait = flush_ms - (uint64_t)age;
+		else if (age >= (int64_t)flush_ms)
+			wait = 0;
+	}
+	if (!first || (wait && !atomic_load(&s->urgent))) {
+		(void)futex(&s->call, FUTEX_WAIT, call, (int64_t)wait);
+		return 0;
+	}
+	/* One keeper died, perhaps, before the other segment was clean. */
+	if (flush(r, (unsigned)(generation + 1) & 1, v) < 0)
+		return -1;
+	generation = (generation + 1) & UINT32_MAX ? generation + 1 :
+	    generation + 3;
+	if (begin_segment(r, generation) < 0) {
+		atomic_store(&s->broken, true);
+		return verdict_errno(v, errno, "begin a segment of the delivery "
+		    "log");
+	}
+	atomic_store(&s->urgent, false);
+	atomic_store(&s->cursor, generation << 32 | 1);
+	return flush(r, (unsigned)(generation + 1) & 1, v);
+}
+
+int
+redo_stop(struct redo *r, struct verdict *v)
+{
+	atomic_store(&r->shared->cursor, 0);
+	return flush(r, 0, v) < 0 || flush(r, 1, v) < 0 ? -1 : 0;
+}
+
+struct redo_counts
+redo_counts(const struct redo *r)
+{
+	const struct redo_shared *s = r->shared;
+
+	return (struct redo_counts){
+		.records = atomic_load(&s->records),
+		.bytes = atomic_load(&s->bytes),
+		.syncs = atomic_load(&s->syncs),
+		.direct = atomic_load(&s->direct),
+		.flushes = atomic_load(&s->flushes),
+	};
+}

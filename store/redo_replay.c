@@ -1,0 +1,437 @@
+#include "store/redo_replay.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/base/file.h"
+#include "store/base/frame.h"
+#include "store/base/mem.h"
+#include "store/redo_format.h"
+
+/* How much of the end of an mbox is searched for a message that is not where
+ * it was put. */
+#define SEARCH_MAX ((uint64_t)256 * 1024 * 1024)
+/* Another program may have written that many bytes of fields into a header. */
+#define FIELDS_MAX ((size_t)16 * 1024)
+/* The end of a message by which it is known to be whole. */
+#define TAIL ((size_t)512)
+#define NAME_MAX_BYTES 255
+
+struct replay {
+	struct redo *redo;
+	const struct redo_how *how;
+	struct redo_names names;
+	struct verdict verdict;
+	char root[4096];	/* of the last mailbox */
+	bool unsynced;		/* something was written below it */
+};
+
+/* --- mbox ---------------------------------------------------------------------- */
+
+/* How a mailbox's bytes from an offset on compare with a message: what a disk
+ * did not write is a hole of zeros, or beyond the end. */
+enum likeness { LIKE_EQUAL, LIKE_TORN, LIKE_OTHER };
+
+static enum likeness
+compare(struct str there, struct str wanted)
+{
+	bool whole = there.n >= wanted.n;
+
+	for (size_t i = 0; i < there.n && i < wanted.n; i++) {
+		if (there.p[i] == wanted.p[i])
+			continue;
+		if (there.p[i] != '\0')
+			return LIKE_OTHER;
+		whole = false;
+	}
+	return whole ? LIKE_EQUAL : LIKE_TORN;
+}
+
+/* The message under its mark, whole: another program may have written into
+ * its header, so only mark and end are compared. */
+static bool
+holds(struct str there, const struct redo_copy *c)
+{
+	ptrdiff_t header = str_find(c->bytes, STR("\n\n"));
+	struct str body = header < 0 ? STR("") :
+	    str_sub(c->bytes, (size_t)header, c->bytes.n);
+	size_t tail = body.n < TAIL ? body.n : TAIL;
+	struct str end = str_trim(str_sub(body, body.n - tail, tail));
+
+	if (c->mark.n == 0)
+		return false;
+	for (;;) {
+		ptrdiff_t at = str_find(there, c->mark);
+
+		if (at < 0)
+			return false;
+		there = str_sub(there, (size_t)at + c->mark.n, there.n);
+		if (str_find(str_sub(there, 0, c->bytes.n + FIELDS_MAX), end) >= 0)
+			return true;
+	}
+}
+
+static int
+search_mbox(int fd, uint64_t size, const struct redo_copy *c)
+{
+	uint64_t from = size > SEARCH_MAX ? size - SEARCH_MAX : 0;
+	char *p = mem_alloc((size_t)(size - from) + 1);
+	ssize_t n = file_pread_full(fd, p, (size_t)(size - from), (off_t)from);
+	int r = n < 0 ? -1 : holds(str_mem(p, (size_t)n), c);
+
+	free(p);
+	return r;
+}
+
+/* Writes what belongs at the copy's offset. */
+static int
+write_in_place(int fd, const struct redo_copy *c, struct verdict *v)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	/* A descriptor that appends does so with pwrite(2), too. */
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_APPEND) < 0 ||
+	    file_pwrite_all(fd, c->before.p, c->before.n,
+	    (off_t)c->offset) < 0 ||
+	    file_pwrite_all(fd, c->bytes.p, c->bytes.n,
+	    (off_t)(c->offset + c->before.n)) < 0 || file_datasync(fd) < 0)
+		return verdict_errno(v, errno, "write %s in %s", c->spec.path,
+		    c->spec.root);
+	return 0;
+}
+
+static int
+judge_mbox(int fd, const struct redo_copy *c, enum redo_outcome *outcome_r,
+    struct verdict *v)
+{
+	size_t n = c->before.n + c->bytes.n;
+	enum likeness like = LIKE_OTHER;
+	struct stat st;
+	char *wanted, *there;
+	ssize_t got = 0;
+	int found;
+
+	if (fstat(fd, &st) < 0)
+		return verdict_errno(v, errno, "fstat %s", c->spec.path);
+	if ((uint64_t)st.st_size >= c->offset) {
+		wanted = mem_alloc(n + 1);
+		there = mem_alloc(n + 1);
+		memcpy(wanted, c->before.p, c->before.n);
+		memcpy(wanted + c->before.n, c->bytes.p, c->bytes.n);
+		got = file_pread_full(fd, there, n, (off_t)c->offset);
+		if (got >= 0)
+			like = compare(str_mem(there, (size_t)got),
+			    str_mem(wanted, n));
+		free(there);
+		free(wanted);
+	}
+	if (got < 0)
+		return verdict_errno(v, errno, "read %s", c->spec.path);
+	if (like == LIKE_EQUAL) {
+		*outcome_r = REDO_THERE;
+		return 0;
+	}
+	if (like == LIKE_TORN) {
+		*outcome_r = REDO_MENDED;
+		return write_in_place(fd, c, v);
+	}
+	found = search_mbox(fd, (uint64_t)st.st_size, c);
+	if (found < 0)
+		return verdict_errno(v, errno, "read %s", c->spec.path);
+	*outcome_r = found ? REDO_THERE : REDO_ADDED;
+	return 0;
+}
+
+static int
+redo_mbox(const struct redo_copy *c, enum redo_outcome *outcome_r,
+    struct verdict *v)
+{
+	struct source bytes = { .mem = c->bytes.p, .fd = -1, .n = c->bytes.n };
+	/* As it is: all of it is called a header that nothing is taken from. */
+	struct content content = { .message = &bytes, .body = c->bytes.n };
+	struct mailbox_spec spec = c->spec;
+	struct mailbox *mb = NULL;
+	int r;
+
+	spec.variant = CONTENT_PLAIN;
+	if (mailbox_open(&spec, &content, &mb, v) < 0)
+		return -1;
+	r = judge_mbox(mailbox_descriptor(mb), c, outcome_r, v);
+	if (r == 0 && *outcome_r == REDO_ADDED &&
+	    (mailbox_publish(mb, v) < 0 || mailbox_sync(mb, v) < 0))
+		r = -1;
+	mailbox_close(&mb);
+	return r;
+}
+
+/* --- Maildir --------------------------------------------------------------------- */
+
+/* The name up to where flags begin. */
+static struct str
+base_of(struct str name)
+{
+	ptrdiff_t colon = str_rchr(name, ':');
+
+	return colon < 0 ? name : str_sub(name, 0, (size_t)colon);
+}
+
+/* Looks in a directory for the message under whatever flags. 1: out has its
+ * name. */
+static int
+find_name(int dir, struct str name, char *out)
+{
+	struct stat st;
+	const struct dirent *e;
+	int fd, r = 0;
+	DIR *d;
+
+	memcpy(out, name.p, name.n);
+	out[name.n] = '\0';
+	if (fstatat(dir, out, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	if (errno != ENOENT)
+		return -1;
+	fd = file_open_beneath(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		file_close(&fd);
+		return -1;
+	}
+	while (r == 0 && (errno = 0, e = readdir(d)))
+		if (str_eq(base_of(str_of(e->d_name)), base_of(name)) &&
+		    strlen(e->d_name) <= NAME_MAX_BYTES) {
+			memcpy(out, e->d_name, strlen(e->d_name) + 1);
+			r = 1;
+		}
+	if (r == 0 && errno)
+		r = -1;
+	(void)closedir(d);
+	return r;
+}
+
+/* 1: the file has these bytes and no others. */
+static int
+same_bytes(int dir, const char *name, struct str bytes)
+{
+	int fd = file_open_beneath(dir, name, O_RDONLY, 0), r = 0;
+	struct stat st;
+	char *p;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0) {
+		r = -1;
+	} else if ((uint64_t)st.st_size == bytes.n) {
+		p = mem_alloc(bytes.n + 1);
+		r = file_pread_full(fd, p, bytes.n, 0) < 0 ? -1 :
+		    memcmp(p, bytes.p, bytes.n) == 0;
+		free(p);
+	}
+	file_close(&fd);
+	return r;
+}
+
+/* The message into tmp, and from there to its name; what has it is replaced. */
+static int
+put_file(int top, int dir, const char *name, const struct redo_copy *c)
+{
+	int tmp = file_open_dir(top, "tmp", FILE_MAKE, c->spec.dir_mode);
+	int fd = -1, r = -1;
+
+	if (tmp >= 0)
+		fd = file_open_beneath(tmp, name, O_WRONLY | O_CREAT | O_TRUNC,
+		    c->spec.file_mode);
+	if (fd >= 0 && fchmod(fd, c->spec.file_mode) == 0 &&
+	    file_write_all(fd, c->bytes.p, c->bytes.n) == 0 &&
+	    file_sync(fd) == 0 && renameat(tmp, name, dir, name) == 0)
+		r = file_sync(dir);
+	file_close(&fd);
+	file_close(&tmp);
+	return r;
+}
+
+static int
+redo_in(int top, const struct redo_copy *c, enum redo_outcome *outcome_r)
+{
+	static const char *const subs[] = { "new", "cur" };
+	char name[NAME_MAX_BYTES + 1], sub[8];
+	int dir, found = 0, r = -1;
+
+	*outcome_r = REDO_MENDED;
+	for (size_t i = 0; i < 2 && found == 0; i++) {
+		dir = file_open_dir(top, subs[i], FILE_MAKE, c->spec.dir_mode);
+		if (dir < 0)
+			return -1;
+		found = find_name(dir, c->name, name);
+		if (found == 1) {
+			r = same_bytes(dir, name, c->bytes);
+			if (r == 1)
+				*outcome_r = REDO_THERE;
+			else if (r == 0)
+				r = put_file(top, dir, name, c);
+		}
+		file_close(&dir);
+	}
+	if (found)
+		return r < 0 ? -1 : 0;
+	memcpy(sub, c->sub.p, c->sub.n);
+	sub[c->sub.n] = '\0';
+	memcpy(name, c->name.p, c->name.n);
+	name[c->name.n] = '\0';
+	dir = file_open_dir(top, sub, FILE_MAKE, c->spec.dir_mode);
+	if (dir < 0)
+		return -1;
+	r = put_file(top, dir, name, c);
+	file_close(&dir);
+	return r;
+}
+
+static int
+redo_maildir(const struct redo_copy *c, enum redo_outcome *outcome_r,
+    struct verdict *v)
+{
+	const struct mailbox_spec *s = &c->spec;
+	int root = file_open_root(s->root), top = -1, folder, r = -1;
+
+	if (c->name.n == 0 || c->name.n > NAME_MAX_BYTES ||
+	    str_chr(c->name, '/') >= 0 || (!str_eq(c->sub, STR("new")) &&
+	    !str_eq(c->sub, STR("cur")))) {
+		file_close(&root);
+		return verdict_set(v, V_TROUBLE, "a name that makes no sense");
+	}
+	if (root >= 0)
+		top = file_open_dir(root, s->path[0] ? s->path : ".", FILE_MAKE,
+		    s->dir_mode);
+	if (top >= 0 && s->folder) {
+		folder = file_open_dir(top, s->folder, FILE_MAKE, s->dir_mode);
+		file_close(&top);
+		top = folder;
+	}
+	if (top >= 0)
+		r = redo_in(top, c, outcome_r);
+	if (r < 0)
+		verdict_errno(v, errno, "write a message to %s in %s", s->path,
+		    s->root);
+	file_close(&top);
+	file_close(&root);
+	return r;
+}
+
+/* --- aside ------------------------------------------------------------------------- */
+
+static int
+set_aside(const struct replay *p, const struct redo_copy *c,
+    const struct redo_record *h, size_t which, char *name, size_t size,
+    struct verdict *v)
+{
+	int dir = file_open_dir(p->redo->dir, REDO_ASIDE, FILE_MAKE, 0700);
+	int fd = -1, n, r = -1;
+
+	n = snprintf(name, size, "%llu-%llu-%zu", (unsigned long long)
+	    h->generation, (unsigned long long)(h->at / REDO_PAGE), which);
+	if (dir >= 0 && n > 0 && (size_t)n < size)
+		fd = file_open_beneath(dir, name, O_WRONLY | O_CREAT | O_TRUNC,
+		    0600);
+	if (fd >= 0 && file_write_all(fd, c->bytes.p, c->bytes.n) == 0 &&
+	    file_sync(fd) == 0)
+		r = file_sync(dir);
+	if (r < 0)
+		verdict_errno(v, errno, "set a message of the delivery log "
+		    "aside");
+	file_close(&fd);
+	file_close(&dir);
+	return r;
+}
+
+/* --- all of it ----------------------------------------------------------------------- */
+
+/* The verdict is set. Names were synced where they were made; a directory
+ * that was made, too. */
+static int
+redo_copy(struct replay *p, struct redo_copy *c, const struct redo_record *h,
+    size_t which)
+{
+	struct verdict why = VERDICT_INIT;
+	enum redo_outcome outcome = REDO_SET_ASIDE;
+	char aside[64] = "";
+	int r;
+
+	c->spec.lock.timeout_ms = p->how->lock_timeout_ms;
+	c->spec.lock.stale_ms = p->how->stale_ms;
+	c->spec.lock.slot_dir = p->how->slot_dir;
+	c->spec.hostname = p->how->hostname;
+	r = c->spec.format == MAILBOX_MBOX ? redo_mbox(c, &outcome, &why) :
+	    redo_maildir(c, &outcome, &why);
+	if (r < 0) {
+		outcome = REDO_SET_ASIDE;
+		if (set_aside(p, c, h, which, aside, sizeof(aside),
+		    &p->verdict) < 0)
+			return 1;
+	}
+	if (p->how->told)
+		p->how->told(p->how->arg, c, outcome, aside, &why);
+	return 0;
+}
+
+static int
+redo_record(void *arg, const struct redo_record *h, struct str body)
+{
+	struct replay *p = arg;
+	struct redo_copy c;
+
+	for (size_t i = 0; body.n; i++) {
+		if (redo_parse(&body, &c, &p->names) < 0) {
+			verdict_set(&p->verdict, V_TROUBLE, "record %llu of the "
+			    "delivery log cannot be read",
+			    (unsigned long long)h->at);
+			return 1;
+		}
+		if (strcmp(p->root, p->names.root) != 0) {
+			if (p->root[0] && redo_sync_root(p->root) < 0) {
+				verdict_errno(&p->verdict, errno, "sync %s",
+				    p->root);
+				return 1;
+			}
+			memcpy(p->root, p->names.root, sizeof(p->root));
+		}
+		if (redo_copy(p, &c, h, i) != 0)
+			return 1;
+	}
+	return 0;
+}
+
+int
+redo_replay(struct redo *r, const struct redo_how *how, struct verdict *v)
+{
+	struct replay *p = mem_zalloc(1, sizeof(*p));
+	unsigned first = r->head[1].generation < r->head[0].generation;
+	int result = 0;
+
+	p->redo = r;
+	p->how = how;
+	for (unsigned i = 0; i < 2 && result == 0; i++) {
+		if (r->head[first ^ i].state == REDO_SEGMENT_CLEAN)
+			continue;
+		result = redo_walk(r, first ^ i, redo_record, p);
+		if (result > 0)
+			*v = p->verdict;
+		else if (result < 0)
+			verdict_errno(v, errno, "read the delivery log");
+	}
+	/* What was found whole may be whole in memory only. */
+	if (result == 0 && p->root[0] && redo_sync_root(p->root) < 0)
+		result = verdict_errno(v, errno, "sync %s", p->root);
+	for (unsigned i = 0; i < 2 && result == 0; i++)
+		if (r->head[i].state != REDO_SEGMENT_CLEAN &&
+		    redo_write_head(r, i, REDO_SEGMENT_CLEAN) < 0)
+			result = verdict_errno(v, errno,
+			    "mark the delivery log");
+	free(p);
+	return result == 0 ? 0 : -1;
+}
