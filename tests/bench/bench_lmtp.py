@@ -5,9 +5,9 @@
 	    [--format mbox|maildir] [--only FORMAT:CONN:RCPT:BYTES[:tcp]]...
 	    [--server NAME]... [--out FILE]
 
-One load client (lmtpload.c) speaks to vbox-lmtpd, to a minimal server that
+One load client (lmtpload.c) speaks to vbox-lmtpd, without and with its delivery log, to a minimal server that
 only receives, locks, appends or links, and syncs (minserver.c: what this disk
-gives; once more with dotlocks that are new files, as everybody's but ours), to Dovecot's LMTP and to sendmail's mail.local -l, and plays the queue
+gives; once more with dotlocks that are new files, as everybody's but ours, and once with such a log), to Dovecot's LMTP and to sendmail's mail.local -l, and plays the queue
 manager to Postfix's delivery agent virtual(8) (lmtp_servers.py), all running
 at the same time on the same file system; slices take turns, so that what else
 the machine does hits all of them. Before a slice counts, its connections are

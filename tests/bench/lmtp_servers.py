@@ -213,11 +213,14 @@ class Minimal(Server):
                 self.sock, self.port = os.path.join(self.dir, form + ".sock"), free_port()
                 self.spawn(os.path.join(self.dir, "..", "minserver"),
                            f"inet:{self.port}" if way == "tcp" else self.sock, top, form,
-                           self.dotlock)
+                           self.dotlock, *self.log(form, way))
                 self.processes.append(self.process)
                 self.where[form, way] = (
                     f"inet:127.0.0.1:{self.port}" if way == "tcp" else "unix:" + self.sock)
                 wait_for(self.where[form, way])
+
+    def log(self, form, way):
+        return ()
 
     def target(self, case):
         return [self.where[case.format, case.way], "u%d@x.test"]
@@ -237,6 +240,15 @@ class MinimalNewLocks(Minimal):
     formats = ("mbox",)
     ways = ("unix",)
     dotlock = "file"
+
+
+class MinimalLog(Minimal):
+    """With a delivery log as ours."""
+    name = "minimal-log"
+    ways = ("unix",)
+
+    def log(self, form, way):
+        return (os.path.join(self.dir, f"log-{form}-{way}"),)
 
 
 class Dovecot(Server):
@@ -444,4 +456,4 @@ def queue_places(record):
     return [*message, *places]
 
 
-ALL = (Vbox, VboxLog, Minimal, MinimalNewLocks, Dovecot, MailLocal, Virtual)
+ALL = (Vbox, VboxLog, Minimal, MinimalNewLocks, MinimalLog, Dovecot, MailLocal, Virtual)

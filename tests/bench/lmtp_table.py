@@ -2,6 +2,7 @@
 import statistics
 
 OURS, LIMIT, USUAL_LIMIT = "vbox-lmtpd", "minimal", "minimal-newlocks"
+OURS_LOG, LOG_LIMIT = "vbox-lmtpd-log", "minimal-log"
 
 
 def ratio(results, case, name, other):
@@ -54,6 +55,16 @@ def wanted(steps, case, results):
         for k in steps:
             lines.append(verdict(f"{form}, {k}: 85 % of the minimal server",
                                  ours(at(form, k), LIMIT), 0.85, "%"))
+    for form in ("mbox", "maildir"):
+        for k in steps:
+            lines.append(verdict(
+                f"{form}, {k}, with delivery_log: 85 % of the minimal server",
+                ratio(results, at(form, k), OURS_LOG, LIMIT), 0.85, "%"))
+    for form in ("mbox", "maildir"):
+        for k in steps:
+            lines.append(verdict(
+                f"{form}, {k}, with delivery_log: 85 % of one with such a log",
+                ratio(results, at(form, k), OURS_LOG, LOG_LIMIT), 0.85, "%"))
     for k in steps:
         lines.append(verdict(f"mbox, {k}: 85 % of one whose dotlocks are new files",
                              ours(at("mbox", k), USUAL_LIMIT), 0.85, "%"))

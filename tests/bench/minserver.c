@@ -1,5 +1,5 @@
 /*
- * minserver SOCKET DIRECTORY mbox|maildir [slot|file|none]
+ * minserver SOCKET DIRECTORY mbox|maildir [slot|file|none [LOG]]
  *
  * SOCKET is a path, or inet:PORT on the loopback address.
  *
@@ -8,6 +8,10 @@
  * and dotlock, fdatasync; Maildir: fsync of the file, link, fsync of the
  * directory), and says 250. No look-up, no checks, no header, no undo, no log,
  * no privileges; a thread for each connection.
+ *
+ * With LOG, a file of its own, it does as vbox-lmtpd with a delivery log: the
+ * message goes there as well, one fdatasync of it serves all who wait, and the
+ * mailboxes are synced by syncfs every five seconds.
  *
  * A dotlock is a second name of a file that the connection keeps (slot, as
  * vbox-lmtpd does it), a new file each time, as is usual (file), or none.
@@ -33,10 +37,23 @@
 #define RCPT_MAX 1000
 #define LINE_MAX_ 1024
 #define SLOTS 1024	/* more than connections at a time */
+#define LOG_BYTES (64L << 20)
+#define LOG_PAGE 4096L
+#define BEHIND_SECONDS 5
 
 static int top;
 static bool maildir;
 static enum { SLOT, FILE_EACH, NONE } dotlock;
+
+static struct {
+	int fd;			/* -1: none */
+	_Atomic long at;
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	unsigned long written, synced;
+	bool syncing;
+} journal = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER,
+	.ended = PTHREAD_COND_INITIALIZER };
 
 struct conn {
 	int fd;
@@ -195,6 +212,61 @@ link_slot(const char *slot, const char *lock)
 	return r;
 }
 
+/* Who finds nobody syncing syncs for all who have written. */
+static void
+to_journal(const struct conn *c)
+{
+	long n = ((long)c->body_n + LOG_PAGE - 1) / LOG_PAGE * LOG_PAGE;
+	long at = atomic_fetch_add(&journal.at, n) % (LOG_BYTES - n);
+	unsigned long mine, upto;
+
+	must((int)pwrite(journal.fd, c->body, c->body_n,
+	    at / LOG_PAGE * LOG_PAGE), "log");
+	pthread_mutex_lock(&journal.lock);
+	mine = ++journal.written;
+	while (journal.synced < mine) {
+		if (journal.syncing) {
+			pthread_cond_wait(&journal.ended, &journal.lock);
+			continue;
+		}
+		journal.syncing = true;
+		upto = journal.written;
+		pthread_mutex_unlock(&journal.lock);
+		must(fdatasync(journal.fd), "sync");
+		pthread_mutex_lock(&journal.lock);
+		journal.syncing = false;
+		journal.synced = upto;
+		pthread_cond_broadcast(&journal.ended);
+	}
+	pthread_mutex_unlock(&journal.lock);
+}
+
+static void *
+sync_behind(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		sleep(BEHIND_SECONDS);
+		must(syncfs(top), "syncfs");
+	}
+	return NULL;
+}
+
+static void
+open_journal(const char *path)
+{
+	static char zeros[1 << 20];
+	pthread_t t;
+
+	journal.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	must(journal.fd, path);
+	for (long at = 0; at < LOG_BYTES; at += (long)sizeof(zeros))
+		must((int)pwrite(journal.fd, zeros, sizeof(zeros), at), path);
+	must(fsync(journal.fd), path);
+	if (pthread_create(&t, NULL, sync_behind, NULL) != 0)
+		errx(1, "thread");
+}
+
 static void
 to_mbox(struct conn *c, const char *user)
 {
@@ -210,7 +282,10 @@ to_mbox(struct conn *c, const char *user)
 		must(dotlock == SLOT ? link_slot(c->slot, lock) :
 		    link_new_file(lock), "dotlock");
 	must((int)write(fd, c->body, c->body_n), "write");
-	must(fdatasync(fd), "sync");
+	if (journal.fd < 0)
+		must(fdatasync(fd), "sync");
+	else
+		to_journal(c);
 	if (dotlock != NONE)
 		must(unlinkat(top, lock, 0), "unlock");
 	close(fd);
@@ -233,14 +308,18 @@ to_maildir(struct conn *c, const char *user)
 	fd = openat(tmp, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
 	must(fd, "tmp");
 	must((int)write(fd, c->body, c->body_n), "write");
-	must(fsync(fd), "sync");
+	if (journal.fd < 0)
+		must(fsync(fd), "sync");
 	clock_gettime(CLOCK_REALTIME, &ts);
 	snprintf(name, sizeof(name), "%ld.M%ldP%dQ%lu.host,S=%zu", (long)ts.tv_sec,
 	    ts.tv_nsec / 1000, (int)getpid(), atomic_fetch_add(&count, 1),
 	    c->body_n);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	must(linkat(AT_FDCWD, self, new, name, AT_SYMLINK_FOLLOW), "link");
-	must(fsync(new), "sync");
+	if (journal.fd < 0)
+		must(fsync(new), "sync");
+	else
+		to_journal(c);
 	close(fd);
 	close(tmp);
 	close(new);
@@ -325,13 +404,16 @@ main(int argc, char **argv)
 	int s;
 
 	if (argc < 4)
-		errx(64, "minserver SOCKET DIRECTORY mbox|maildir [slot|file|none]");
+		errx(64, "minserver SOCKET DIRECTORY mbox|maildir "
+		    "[slot|file|none [LOG]]");
 	maildir = strcmp(argv[3], "maildir") == 0;
 	if (argc > 4)
 		dotlock = strcmp(argv[4], "file") == 0 ? FILE_EACH :
 		    strcmp(argv[4], "none") == 0 ? NONE : SLOT;
 	top = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(top, argv[2]);
+	if (argc > 5)
+		open_journal(argv[5]);
 	s = strncmp(argv[1], "inet:", 5) == 0 ? bind_inet(argv[1] + 5) :
 	    bind_unix(argv[1]);
 	if (s < 0 || listen(s, 1024) < 0)
