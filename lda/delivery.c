@@ -393,10 +393,10 @@ static void
 set_logged(struct delivery *d, bool logged)
 {
 	d->logged = logged;
+	/* can_log has seen that all of them are to be synced. */
 	for (size_t i = 0; i < d->plan.copy_count; i++)
-		if (d->plan.copies[i].settings->fsync)
-			d->plan.copies[i].spec.sync = logged ?
-			    MAILBOX_NO_SYNC : MAILBOX_SYNC;
+		d->plan.copies[i].spec.sync = logged ? MAILBOX_NO_SYNC :
+		    MAILBOX_SYNC;
 }
 
 static bool

@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/base/num.h"
 #include "store/base/self.h"
 #include "store/redo_format.h"
 
@@ -173,6 +175,8 @@ redo_open(const char *state_dir, uint64_t size, unsigned slots,
 	*r_r = NULL;
 	r->dir = r->lock = r->segment[0] = r->segment[1] = -1;
 	r->slots = slots;
+	for (size_t i = 0; i < REDO_PLACES; i++)
+		r->place[i] = -1;
 	r->size = size / 2 / REDO_PAGE * REDO_PAGE;
 	read_boot(r->boot);
 	result = open_files(r, state_dir, size > 0, v);
@@ -197,6 +201,8 @@ redo_close(struct redo **r)
 		return;
 	if ((*r)->shared)
 		(void)munmap((*r)->shared, shared_size((*r)->slots));
+	for (size_t i = 0; i < REDO_PLACES; i++)
+		file_close(&(*r)->place[i]);
 	file_close(&(*r)->segment[0]);
 	file_close(&(*r)->segment[1]);
 	file_close(&(*r)->lock);
@@ -334,11 +340,32 @@ begin_segment(struct redo *r, uint64_t generation)
 	return mark(r, which, REDO_SEGMENT_ACTIVE);
 }
 
+/* Linux before 5.8 keeps to itself what went wrong when syncfs(2) wrote. */
+static bool
+errors_are_told(void)
+{
+	struct str rest, part;
+	uint64_t major, minor;
+	struct utsname u;
+
+	if (uname(&u) < 0)
+		return false;
+	rest = str_of(u.release);
+	return str_split(&rest, '.', &part) &&
+	    num_u64(part, UINT16_MAX, &major) == 0 &&
+	    str_split(&rest, '.', &part) &&
+	    (major > 5 || (num_u64(part, UINT16_MAX, &minor) == 0 &&
+	    major == 5 && minor >= 8));
+}
+
 int
 redo_start(struct redo *r, struct verdict *v)
 {
 	uint64_t generation;
 
+	if (!errors_are_told())
+		return verdict_set(v, V_CONFIG,
+		    "the delivery log wants Linux 5.8 or later");
 	if (!keeps_well(r->dir))
 		return verdict_set(v, V_CONFIG,
 		    "the delivery log must be on ext4 or xfs");
@@ -649,6 +676,18 @@ somebody_writes(const struct redo *r, uint32_t generation)
 	return false;
 }
 
+/* The root stays open: the directory may lose its name, and an open file is
+ * told each error once. */
+static int
+sync_place(struct redo *r, uint32_t i)
+{
+	const struct place *p = &r->shared->place[i];
+
+	if (r->place[i] < 0)
+		r->place[i] = file_open_root(p->root);
+	return r->place[i] < 0 ? redo_sync_root(p->root) : syncfs(r->place[i]);
+}
+
 /* Whose mail is in this segment becomes durable where it lies. */
 static int
 flush(struct redo *r, unsigned which, struct verdict *v)
@@ -666,7 +705,7 @@ flush(struct redo *r, unsigned which, struct verdict *v)
 	for (uint32_t i = 0; i < atomic_load(&s->places); i++) {
 		const struct place *p = &s->place[i];
 
-		if (!p->good || redo_sync_root(p->root) == 0)
+		if (!p->good || sync_place(r, i) == 0)
 			continue;
 		verdict_errno(v, errno, "sync %s behind the delivery log",
 		    p->root);

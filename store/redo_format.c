@@ -163,9 +163,10 @@ redo_sync_root(const char *root)
 {
 	int fd = file_open_root(root), result;
 
-	/* What was unmounted was synced then. */
-	if (fd < 0)
+	if (fd < 0) {
+		sync();
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+	}
 	result = syncfs(fd);
 	file_close(&fd);
 	return result;

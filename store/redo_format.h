@@ -52,6 +52,7 @@ struct redo {
 	/* of this process, between redo_begin and redo_end */
 	uint32_t generation;
 	uint64_t ticket;
+	int place[REDO_PLACES];		/* of the keeper: roots, open */
 };
 
 /* The description of a copy: all but `bytes`, which follow it. 0, or -1 when
@@ -72,8 +73,8 @@ void redo_read_head(struct redo *r, unsigned which);
 /* Writes and syncs a segment's head. 0 or -1 with errno. */
 int redo_write_head(struct redo *r, unsigned which,
     enum redo_segment_state state);
-/* syncfs of the file system of `root`. 0, also when it is not there any more;
- * -1 with errno. */
+/* syncfs of the file system of `root`, or of all when it is not there any
+ * more. 0, or -1 with errno. */
 int redo_sync_root(const char *root);
 
 /* Calls `each` for the records of one segment in order, the body borrowed;
