@@ -7,6 +7,7 @@
 #define LDA_LMTP_WIRE_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,6 +26,7 @@ struct tls_ops {
 
 struct wire {
 	int in, out;		/* borrowed, both non-blocking or both not */
+	bool brisk;		/* wire_brisk() */
 	struct tls *tls;	/* NULL: in clear */
 	const struct tls_ops *ops;
 	/* Signals that may come while we wait for input, and only then; NULL:
@@ -39,6 +41,10 @@ enum wire_result {
 	WIRE_SIGNAL,		/* a signal came while waiting for input */
 };
 
+/* A blocking socket's input is waited for in the call that reads it, for a
+ * moment: most clients answer at once, and that is one call less than asking
+ * first. A signal that is held comes behind that moment. */
+void wire_brisk(struct wire *w);
 /* Reads what there is, at least one byte. `deadline` by clock_mono_ms(). */
 enum wire_result wire_read(struct wire *w, void *p, size_t n,
     int64_t deadline, size_t *got_r);

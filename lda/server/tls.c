@@ -1,6 +1,7 @@
 #include "lda/server/tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -128,9 +129,12 @@ int
 tls_accept(struct tls_site *site, struct wire *w, int64_t deadline)
 {
 	struct tls *t = mem_zalloc(1, sizeof(*t));
+	int flags = fcntl(w->in, F_GETFL);
 
+	/* OpenSSL reads more than once for one answer: no call of its may wait. */
 	t->ssl = SSL_new(site->ctx);
-	if (!t->ssl || SSL_set_fd(t->ssl, w->in) != 1 ||
+	if (!t->ssl || flags < 0 ||
+	    fcntl(w->in, F_SETFL, flags | O_NONBLOCK) < 0 || SSL_set_fd(t->ssl, w->in) != 1 ||
 	    shake(t, w->in, deadline) < 0) {
 		ERR_clear_error();
 		SSL_free(t->ssl);

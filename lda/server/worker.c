@@ -144,6 +144,7 @@ serve(struct worker *w, const struct role *role, int in, int out,
 		if (w->service->tls)
 			site.secure = secure;
 	}
+	wire_brisk(&wire);
 	metrics_add(METRIC_CONNECTIONS, 1);
 	metrics_add(METRIC_CONNECTIONS_NOW, 1);
 	role->serve(&visit);
@@ -176,8 +177,7 @@ accept_one(struct worker *w, const struct listener *l)
 	struct board_slot *slot = &w->service->board->slot[w->slot];
 	int fd;
 
-	fd = accept4(l->fd, (struct sockaddr *)&peer, &n,
-	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = accept4(l->fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC);
 	if (fd < 0)
 		return;		/* another worker was quicker */
 	set_state(w, BOARD_BUSY);
