@@ -53,11 +53,11 @@ letter(const struct program *p)
 	if (fd < 0)
 		return -1;
 	scratch = mem_alloc(PIECE);
-	r = file_write_plain(fd, p->head.p, p->head.n);
+	r = file_write_all(fd, p->head.p, p->head.n);
 	for (; r == 0 && at < p->message->n; at += got.n) {
 		r = source_read(p->message, at, scratch, PIECE, &got);
 		if (r == 0)
-			r = got.n ? file_write_plain(fd, got.p, got.n) : -1;
+			r = got.n ? file_write_all(fd, got.p, got.n) : -1;
 	}
 	free(scratch);
 	if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)

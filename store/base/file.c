@@ -155,14 +155,6 @@ file_link_open(int fd, int dirfd, const char *name)
 int
 file_write_all(int fd, const void *p, size_t n)
 {
-	struct iovec iov = { (void *)(uintptr_t)p, n };
-
-	return file_writev_all(fd, &iov, 1);
-}
-
-int
-file_write_plain(int fd, const void *p, size_t n)
-{
 	const char *bytes = p;
 	ssize_t done;
 

@@ -39,10 +39,9 @@ int file_open_dir(int dirfd, const char *path, enum file_make make, mode_t mode)
  */
 int file_link_open(int fd, int dirfd, const char *name);
 
-/* All of it, in as many calls as it takes. */
+/* All of it, in as many calls as it takes: write(2) alone, for a process that
+ * may have no other call left. */
 int file_write_all(int fd, const void *p, size_t n);
-/* The same by write(2) alone, for a process that has no other call left. */
-int file_write_plain(int fd, const void *p, size_t n);
 int file_pwrite_all(int fd, const void *p, size_t n, off_t at);
 /* iov is used up. */
 int file_writev_all(int fd, struct iovec *iov, int count);
