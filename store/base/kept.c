@@ -103,6 +103,22 @@ retire(struct kept *k)
 	k->placed = false;
 }
 
+/* Does the path, `root` with its NUL and the name behind it, lead to k still? The
+ * way through a root is the administrator's, and may be a link; the name may
+ * not. */
+static bool
+leads_to(const struct kept *k, char *path, size_t root_n, struct stat *st)
+{
+	bool beneath = path[root_n] != '\0';
+	int r;
+
+	if (beneath)
+		path[root_n - 1] = '/';
+	r = fstatat(AT_FDCWD, path, st, beneath ? AT_SYMLINK_NOFOLLOW : 0);
+	path[root_n - 1] = '\0';
+	return r == 0 && is_still(k, st);
+}
+
 int
 kept_open(const char *root, const char *name, struct kept **k_r,
     struct stat *st_r)
@@ -123,18 +139,16 @@ kept_open(const char *root, const char *name, struct kept **k_r,
 	}
 	memcpy(path, root, root_n);
 	memcpy(path + root_n, name, n - root_n);
-	if (name[0] && kept_open(root, "", &above, &st) < 0)
-		return -1;
 	k = look(path, n);
-	if (k && (above ? fstatat(above->fd, name, st_r, AT_SYMLINK_NOFOLLOW) :
-	    stat(root, st_r)) == 0 && is_still(k, st_r)) {
+	if (k && leads_to(k, path, root_n, st_r)) {
 		k->users++;
-		kept_close(&above);
 		*k_r = k;
 		return 0;
 	}
 	if (k)
 		retire(k);
+	if (name[0] && kept_open(root, "", &above, &st) < 0)
+		return -1;
 	fd = above ? file_open_beneath(above->fd, name, O_RDONLY | O_DIRECTORY,
 	    0) : file_open_root(root);
 	kept_close(&above);

@@ -2,7 +2,7 @@
  * Directories that a process comes back to with every delivery: the root of
  * the mailboxes, and in it the directory of a domain. They stay open, and one
  * look at the path each time tells whether it is still the same directory
- * (two calls in place of five, and Landlock is not asked).
+ * (one call in place of five, and Landlock is not asked).
  *
  *	struct kept *k = NULL;
  *	if (kept_open("/var/spool/vbox", "example.com", &k, &st) == 0) {
