@@ -75,30 +75,6 @@ buf_reserve(struct buf *b, size_t n)
 }
 
 int
-buf_add(struct buf *b, const void *p, size_t n)
-{
-	if (buf_reserve(b, n) < 0)
-		return -1;
-	if (n)
-		memcpy(b->p + b->n, p, n);
-	b->n += n;
-	b->p[b->n] = '\0';
-	return 0;
-}
-
-int
-buf_adds(struct buf *b, struct str s)
-{
-	return buf_add(b, s.p, s.n);
-}
-
-int
-buf_addz(struct buf *b, const char *z)
-{
-	return buf_add(b, z, strlen(z));
-}
-
-int
 buf_addf(struct buf *b, const char *fmt, ...)
 {
 	size_t room, guess = b->max - b->n;
@@ -127,8 +103,15 @@ buf_addf(struct buf *b, const char *fmt, ...)
 	return 0;
 }
 
-struct str
-buf_str(const struct buf *b)
+int
+buf_addu(struct buf *b, uint64_t n)
 {
-	return (struct str){ b->p, b->n };
+	char digits[20];	/* of 2^64 - 1 */
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	return buf_add(b, digits + at, sizeof(digits) - at);
 }

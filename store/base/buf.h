@@ -17,6 +17,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "store/base/str.h"
 
@@ -37,15 +39,39 @@ void buf_reset(struct buf *b);
 /* Cuts to n bytes when longer. */
 void buf_cut(struct buf *b, size_t n);
 
+/* Room for n more bytes at b->p + b->n; the caller adds to n what it used. */
+int buf_reserve(struct buf *b, size_t n);
+
 /* Each returns 0, or -1 with `full` set and nothing added. */
-int buf_add(struct buf *b, const void *p, size_t n);
-int buf_adds(struct buf *b, struct str s);
-int buf_addz(struct buf *b, const char *z);
+static inline int
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n >= b->cap - b->n && buf_reserve(b, n) < 0) /* n and the NUL */
+		return -1;
+	if (n)
+		memcpy(b->p + b->n, p, n);
+	b->n += n;
+	b->p[b->n] = '\0';
+	return 0;
+}
+
+static inline int
+buf_adds(struct buf *b, struct str s)
+{
+	return buf_add(b, s.p, s.n);
+}
+
+static inline int
+buf_addz(struct buf *b, const char *z)
+{
+	return buf_add(b, z, strlen(z));
+}
+
 /* printf; only for text of ours and numbers, never for mail. */
 int buf_addf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* Room for n more bytes at b->p + b->n; the caller adds to n what it used. */
-int buf_reserve(struct buf *b, size_t n);
+/* The same for a number alone, in a tenth of the time. */
+int buf_addu(struct buf *b, uint64_t n);
 
 static inline int
 buf_addc(struct buf *b, char c)
@@ -58,6 +84,10 @@ buf_addc(struct buf *b, char c)
 }
 
 /* What is in it, borrowed until the next change. */
-struct str buf_str(const struct buf *b);
+static inline struct str
+buf_str(const struct buf *b)
+{
+	return (struct str){ b->p, b->n };
+}
 
 #endif

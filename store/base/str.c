@@ -8,28 +8,6 @@ str_of(const char *z)
 	return (struct str){ z, z ? strlen(z) : 0 };
 }
 
-struct str
-str_mem(const void *p, size_t n)
-{
-	return (struct str){ p, n };
-}
-
-struct str
-str_sub(struct str s, size_t skip, size_t n)
-{
-	if (skip > s.n)
-		skip = s.n;
-	if (n > s.n - skip)
-		n = s.n - skip;
-	return (struct str){ s.p ? s.p + skip : s.p, n };
-}
-
-bool
-str_eq(struct str a, struct str b)
-{
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
 bool
 str_caseeq(struct str a, struct str b)
 {
@@ -69,14 +47,6 @@ str_ends(struct str s, struct str suffix)
 {
 	return s.n >= suffix.n &&
 	    str_eq(str_sub(s, s.n - suffix.n, suffix.n), suffix);
-}
-
-ptrdiff_t
-str_chr(struct str s, char c)
-{
-	const char *at = s.n ? memchr(s.p, c, s.n) : NULL;
-
-	return at ? at - s.p : -1;
 }
 
 ptrdiff_t
@@ -125,47 +95,4 @@ str_split(struct str *rest, char sep, struct str *part_r)
 		*rest = str_sub(*rest, (size_t)at + 1, rest->n);
 	}
 	return true;
-}
-
-char
-ascii_lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-char
-ascii_upper(char c)
-{
-	return c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
-}
-
-bool
-ascii_isalpha(char c)
-{
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'z';
-}
-
-bool
-ascii_isdigit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-bool
-ascii_isalnum(char c)
-{
-	return ascii_isalpha(c) || ascii_isdigit(c);
-}
-
-bool
-ascii_isblank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-bool
-ascii_iscntrl(char c)
-{
-	return (unsigned char)c < 0x20 || c == 0x7f;
 }
