@@ -1,9 +1,11 @@
 #include "store/content.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/base/clock.h"
+#include "store/base/mem.h"
 
 /* Bytes of the message looked at in one go, and the memory it costs when the
  * message is in a file. */
@@ -111,6 +113,16 @@ read_at(const struct source *s, uint64_t at, char *scratch, size_t want,
 	return 0;
 }
 
+/* What is at `at` and before `end`: a piece of a file, all of what is in memory. */
+static int
+read_piece(const struct source *s, uint64_t at, uint64_t end, char *scratch,
+    struct str *got)
+{
+	size_t want = !s->mem && end - at > PIECE ? PIECE : (size_t)(end - at);
+
+	return read_at(s, at, scratch, want, got);
+}
+
 /* The bytes [at, end) as they are. */
 static int
 copy(struct writer *w, const struct source *s, uint64_t at, uint64_t end,
@@ -119,9 +131,7 @@ copy(struct writer *w, const struct source *s, uint64_t at, uint64_t end,
 	struct str got;
 
 	while (at < end) {
-		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
-
-		if (read_at(s, at, scratch, want, &got) < 0 ||
+		if (read_piece(s, at, end, scratch, &got) < 0 ||
 		    puts_str(w, got) < 0)
 			return -1;
 		at += got.n;
@@ -142,10 +152,9 @@ header(struct writer *w, uint64_t end, char *scratch)
 	struct str got;
 
 	while (at < end) {
-		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
 		size_t from = 0, i = 0;
 
-		if (read_at(&w->header, at, scratch, want, &got) < 0)
+		if (read_piece(&w->header, at, end, scratch, &got) < 0)
 			return -1;
 		while (i < got.n) {
 			const char *nl;
@@ -183,10 +192,21 @@ header(struct writer *w, uint64_t end, char *scratch)
 	return 0;
 }
 
+/* Is p[k] at a line's start or, in mboxrd, behind the '>'s there? `fresh` says
+ * it of p[0]. */
+static bool
+begins(const struct writer *w, struct str p, size_t k, bool fresh)
+{
+	if (w->format == CONTENT_MBOXRD)
+		while (k && p.p[k - 1] == '>')
+			k--;
+	return k ? p.p[k - 1] == '\n' : fresh;
+}
+
 /*
  * The body [at, end) with From_ lines quoted. Inserting the '>' before
  * "From " or before the '>'s in front of it makes the same bytes, so only
- * five bytes ever have to be seen together.
+ * five bytes ever have to be seen together. An F is rarer than a line's end.
  */
 static int
 quoted(struct writer *w, uint64_t at, uint64_t end, char *scratch)
@@ -195,38 +215,36 @@ quoted(struct writer *w, uint64_t at, uint64_t end, char *scratch)
 	struct str got;
 
 	while (at < end) {
-		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
-		size_t from = 0, i = 0;
+		size_t from = 0, stop;
+		const char *f;
 
-		if (read_at(w->c->message, at, scratch, want, &got) < 0)
+		if (read_piece(w->c->message, at, end, scratch, &got) < 0)
 			return -1;
-		while (i < got.n) {
-			const char *nl;
+		stop = got.n;
+		for (size_t i = 0; i < got.n && (f = memchr(got.p + i, 'F',
+		    got.n - i)); ) {
+			size_t k = (size_t)(f - got.p), left = got.n - k;
 
-			if (fresh) {
-				size_t left = got.n - i;
-
-				if (w->format == CONTENT_MBOXRD && got.p[i] == '>') {
-					i++;
-					continue;
+			i = k + 1;
+			if (memcmp(f, "From ", left < 5 ? left : 5) != 0 ||
+			    !begins(w, got, k, fresh))
+				continue;
+			if (left < 5) {
+				if (at + got.n < end && k > 0) {
+					stop = k;	/* look again from here */
+					break;
 				}
-				if (left < 5 && at + got.n < end && i > 0 &&
-				    memcmp(got.p + i, "From ", left) == 0)
-					break;	/* look again from here */
-				if (left >= 5 && memcmp(got.p + i, "From ", 5) == 0) {
-					if (put(w, got.p + from, i - from) < 0 ||
-					    put(w, ">", 1) < 0)
-						return -1;
-					from = i;
-				}
+				continue;
 			}
-			nl = memchr(got.p + i, '\n', got.n - i);
-			fresh = nl != NULL;
-			i = nl ? (size_t)(nl - got.p) + 1 : got.n;
+			if (put(w, got.p + from, k - from) < 0 ||
+			    put(w, ">", 1) < 0)
+				return -1;
+			from = k;
 		}
-		if (put(w, got.p + from, i - from) < 0)
+		if (put(w, got.p + from, stop - from) < 0)
 			return -1;
-		at += i;
+		fresh = begins(w, got, stop, fresh);
+		at += stop;
 	}
 	return 0;
 }
@@ -304,13 +322,12 @@ fields_end(struct writer *w, char *scratch, uint64_t *end_r)
 	return 0;
 }
 
-int
-content_write(const struct content *c, enum content_format format,
-    content_sink *sink, void *arg)
+static int
+write_all(const struct content *c, enum content_format format,
+    content_sink *sink, void *arg, char *scratch)
 {
 	struct writer w = { .c = c, .format = format, .sink = sink,
 	    .arg = arg, .last = '\n' };
-	char scratch[PIECE];
 	uint64_t end = c->message->n, fields;
 	bool mbox = format != CONTENT_PLAIN;
 
@@ -350,4 +367,16 @@ content_write(const struct content *c, enum content_format format,
 		return 0;
 	return (w.last != '\n' && put(&w, "\n", 1) < 0) ||
 	    put(&w, "\n", 1) < 0 ? -1 : 0;
+}
+
+int
+content_write(const struct content *c, enum content_format format,
+    content_sink *sink, void *arg)
+{
+	/* What is in memory is read where it is. */
+	char *scratch = c->message->mem ? NULL : mem_alloc(PIECE);
+	int r = write_all(c, format, sink, arg, scratch);
+
+	free(scratch);
+	return r;
 }
