@@ -116,12 +116,43 @@ to_file(struct spool *sp, struct verdict *v)
 	return 0;
 }
 
-int
-spool_add(struct spool *sp, const char *p, size_t n, struct verdict *v)
+static int
+check_limit(const struct spool *sp, size_t n, struct verdict *v)
 {
 	if (sp->how.limit && n > sp->how.limit - sp->n)
 		return verdict_set(v, V_TOO_BIG, "message exceeds %llu bytes",
 		    (unsigned long long)sp->how.limit);
+	return 0;
+}
+
+char *
+spool_room(struct spool *sp, size_t n)
+{
+	if (sp->fd >= 0 || n > sp->mem.max - sp->mem.n)
+		return NULL;
+	return buf_reserve(&sp->mem, n) < 0 ? NULL : sp->mem.p + sp->mem.n;
+}
+
+int
+spool_took(struct spool *sp, size_t m, struct verdict *v)
+{
+	const char *p = sp->mem.p + sp->mem.n;
+
+	if (check_limit(sp, m, v) < 0)
+		return -1;
+	if (!sp->body_found)
+		look_for_body(sp, p, m);
+	sp->n += m;
+	sp->mem.n += m;
+	sp->mem.p[sp->mem.n] = '\0';
+	return 0;
+}
+
+int
+spool_add(struct spool *sp, const char *p, size_t n, struct verdict *v)
+{
+	if (check_limit(sp, n, v) < 0)
+		return -1;
 	if (!sp->body_found)
 		look_for_body(sp, p, n);
 	sp->n += n;

@@ -40,6 +40,10 @@ struct spool {
 void spool_init(struct spool *sp, const struct spool_how *how);
 /* 0, or -1 with V_TOO_BIG, V_NO_SPACE ...; the spool must be reset then. */
 int spool_add(struct spool *sp, const char *p, size_t n, struct verdict *v);
+/* Where the next n bytes may be put without a copy between, and what tells that
+ * m of them were: NULL where they have to be given to spool_add. */
+char *spool_room(struct spool *sp, size_t n);
+int spool_took(struct spool *sp, size_t m, struct verdict *v);
 void spool_finish(struct spool *sp);
 void spool_reset(struct spool *sp);
 void spool_release(struct spool *sp);

@@ -14,6 +14,10 @@ struct crlf {
 	bool held;	/* a CR whose next byte is not known yet */
 };
 
+/* Room in which n bytes are taken at once: a CR may have been held, and
+ * crlf_feed wants two bytes free. */
+#define CRLF_ROOM(n) ((n) + 3)
+
 /*
  * Takes bytes off *in and writes them to out, whose size must be at least 2.
  * Returns how many were written; call until in->n is 0.

@@ -12,7 +12,7 @@
 
 /* Envelope and resolved recipients of one message. */
 #define TRANSACTION_ARENA (256 * 1024 * 1024)
-/* CRLF is turned to LF in pieces of this size. */
+/* Of a message in a file, CRLF is turned to LF in pieces of this size. */
 #define PIECE 16384
 /* Between two looks at mailboxes that are taken, in ms: the first, the
  * most. A holder that is one of us rings a bell, so this is for others. */
@@ -270,8 +270,16 @@ transaction_bytes(struct transaction *t, struct str bytes)
 	size_t n;
 
 	while (bytes.n && t->spool_verdict.why == V_OK) {
-		n = crlf_feed(&t->crlf, &bytes, piece, sizeof(piece));
-		(void)spool_add(&t->spool, piece, n, &t->spool_verdict);
+		size_t room = CRLF_ROOM(bytes.n);
+		char *p = spool_room(&t->spool, room);
+
+		if (p) {
+			n = crlf_feed(&t->crlf, &bytes, p, room);
+			(void)spool_took(&t->spool, n, &t->spool_verdict);
+		} else {
+			n = crlf_feed(&t->crlf, &bytes, piece, sizeof(piece));
+			(void)spool_add(&t->spool, piece, n, &t->spool_verdict);
+		}
 	}
 }
 
