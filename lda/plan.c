@@ -807,6 +807,8 @@ check_passed(const struct planner *pl, struct str address)
 	struct trace_loop loop = { .address = address };
 	struct trace again;
 
+	if (!pl->parcel->trace.passed)
+		return 0;
 	if (trace_scan(pl->parcel->spool, &again, trace_loop_look, &loop,
 	    pl->v) < 0)
 		return -1;

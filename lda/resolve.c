@@ -71,7 +71,7 @@ grown(struct arena *a, void *old, size_t count, size_t *cap, size_t size)
 
 	if (count < *cap)
 		return old;
-	want = *cap > 0 ? *cap * 2 : 8;
+	want = *cap > 0 ? *cap * 2 : 2;	/* one target, two steps: most */
 	room = arena_array(a, want, size);
 	if (room == NULL)
 		return NULL;

@@ -41,6 +41,7 @@ field(struct scan *s, struct str text)
 	} else if (str_caseeq(name, STR(PLAN_SCAN_FIELD))) {
 		s->t->marked = true;
 	} else if (str_caseeq(name, STR("Delivered-To"))) {
+		s->t->passed = true;
 		if (s->delivered_to)
 			s->delivered_to(s->arg, envelope_strip(value));
 	} else if (str_caseeq(name, STR("Message-ID")) && !s->have_msgid) {

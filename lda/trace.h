@@ -21,6 +21,7 @@
 struct trace {
 	unsigned received;		/* number of Received fields */
 	bool marked;			/* it has a field that is ours to write */
+	bool passed;			/* it has a Delivered-To field */
 	char msgid[TRACE_MSGID + 1];	/* first Message-ID, cut, printable */
 };
 
