@@ -23,8 +23,8 @@
 /* Slots of all processes that deliver here at the same time; one that finds
  * none free in some tries goes without. */
 #define SLOT_DIR "locks"
-#define SLOTS 128
-#define SLOT_TRIES 8
+#define SLOTS 256
+#define SLOT_TRIES 64
 /* A copy that a dead process left keeps its slot for so long: then nobody
  * has delivered to that mbox, or it is gone. */
 #define COPY_KEPT_SECONDS (30 * 86400)
