@@ -51,8 +51,14 @@ struct use {
 	_Atomic uint64_t written;	/* records, counted when written */
 	_Atomic uint64_t synced;	/* as many are on the disk */
 	_Atomic pid_t leader;		/* who syncs */
-	_Atomic uint32_t bell;		/* a sync has ended */
-	_Atomic uint32_t sleepers;
+	_Atomic uint32_t round;		/* syncs that have begun */
+	_Atomic uint64_t upto;		/* what the last of them is for */
+	/* That of an even round, that of an odd one; each rings when its
+	 * round has ended, and for one sleeper when the one before it has. */
+	struct bell {
+		_Atomic uint32_t rung;
+		_Atomic uint32_t sleepers;
+	} bell[2];
 	_Atomic int64_t first_ms;	/* when the first record came; 0: none */
 };
 
@@ -586,68 +592,97 @@ redo_add(struct redo *r, unsigned slot, const struct redo_copy *copies,
 	return ok;
 }
 
-/* Syncs for all who have written. */
+static void
+ring(struct bell *b, uint32_t for_how_many)
+{
+	atomic_fetch_add(&b->rung, 1);
+	if (atomic_load(&b->sleepers))
+		(void)futex(&b->rung, FUTEX_WAKE, for_how_many, 0);
+}
+
+#define ALL (UINT32_MAX >> 1)
+
+/* Syncs for all who have written; wakes them, and one of those who have come
+ * since, who will be next. */
 static void
 lead(struct redo *r, struct use *u)
 {
+	uint32_t round = atomic_fetch_add(&u->round, 1) + 1;
 	uint64_t upto = atomic_load(&u->written);
 
+	atomic_store(&u->upto, upto);
 	if (file_datasync(r->segment[r->generation & 1]) < 0)
 		atomic_store(&r->shared->broken, true);
 	else
 		atomic_store(&u->synced, upto);
 	atomic_fetch_add(&r->shared->syncs, 1);
+	atomic_store(&u->leader, 0);
+	ring(&u->bell[round & 1], ALL);
+	ring(&u->bell[(round + 1) & 1], 1);
 }
 
+/* Takes the place of one who died, if he led; all look for themselves then. */
 static void
-ring(struct use *u)
+depose(struct use *u, pid_t leader)
 {
-	atomic_fetch_add(&u->bell, 1);
-	if (atomic_load(&u->sleepers))
-		(void)futex(&u->bell, FUTEX_WAKE, UINT32_MAX >> 1, 0);
+	if (!atomic_compare_exchange_strong(&u->leader, &leader, 0))
+		return;
+	ring(&u->bell[0], ALL);
+	ring(&u->bell[1], ALL);
 }
 
-/* The master takes a dead one's place away; it may be dead itself. */
-static void
-depose(struct use *u)
+/* Sleeps until the sync that is for our record has ended, or we are to begin
+ * it. Returns the bell. */
+static struct bell *
+wait_turn(const struct redo *r, struct use *u, uint32_t round, pid_t leader)
 {
-	pid_t leader = atomic_load(&u->leader);
+	bool in_this = leader && r->ticket <= atomic_load(&u->upto);
+	struct bell *b = &u->bell[(in_this ? round : round + 1) & 1];
+	uint32_t rung = atomic_load(&b->rung);
 
-	if (leader && kill(leader, 0) < 0 && errno == ESRCH)
-		(void)atomic_compare_exchange_strong(&u->leader, &leader, 0);
+	/* The bell is read before the state that would make us sleep in vain:
+	 * it rings afterwards, or has, and we do not sleep. */
+	if (atomic_load(&u->leader) == 0 || atomic_load(&u->round) != round)
+		return b;
+	atomic_fetch_add(&b->sleepers, 1);
+	if (futex(&b->rung, FUTEX_WAIT, rung, LEADER_LOOK_MS) < 0 &&
+	    errno == ETIMEDOUT) {
+		/* The master sees who has died; it may be dead itself. */
+		leader = atomic_load(&u->leader);
+		if (leader && kill(leader, 0) < 0 && errno == ESRCH)
+			depose(u, leader);
+	}
+	atomic_fetch_sub(&b->sleepers, 1);
+	return b;
 }
 
 bool
 redo_commit(struct redo *r, unsigned slot)
 {
 	struct use *u = use_of(r, r->generation);
+	struct bell *woken = NULL;
+	bool safe;
 
 	(void)slot;
-	while (atomic_load(&u->synced) < r->ticket) {
-		uint32_t bell = atomic_load(&u->bell);
+	for (;;) {
+		uint32_t round = atomic_load(&u->round);
 		pid_t leader = 0;
 
-		if (atomic_load(&r->shared->broken))
-			return false;
+		safe = atomic_load(&u->synced) >= r->ticket;
+		if (safe || atomic_load(&r->shared->broken))
+			break;
 		if (atomic_compare_exchange_strong(&u->leader, &leader,
 		    self_pid())) {
-			if (atomic_load(&u->synced) < r->ticket)
-				lead(r, u);
-			atomic_store(&u->leader, 0);
-			ring(u);
-			continue;
+			lead(r, u);
+			woken = NULL;
+		} else {
+			woken = wait_turn(r, u, round, leader);
 		}
-		if (atomic_load(&u->synced) >= r->ticket)
-			break;
-		/* The bell was read before the leader was seen: it rings
-		 * afterwards, or has rung and we do not sleep. */
-		atomic_fetch_add(&u->sleepers, 1);
-		if (futex(&u->bell, FUTEX_WAIT, bell, LEADER_LOOK_MS) < 0 &&
-		    errno == ETIMEDOUT)
-			depose(u);
-		atomic_fetch_sub(&u->sleepers, 1);
 	}
-	return true;
+	/* Woken to be next, and there is no need: it is another's turn. */
+	if (woken && atomic_load(&u->leader) == 0)
+		ring(woken, 1);
+	return safe;
 }
 
 /* --- in the master and in the keeper -------------------------------------------------------- */
@@ -655,13 +690,8 @@ redo_commit(struct redo *r, unsigned slot)
 void
 redo_forget(struct redo *r, unsigned slot, pid_t pid)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		pid_t leader = pid;
-
-		if (atomic_compare_exchange_strong(&r->shared->use[i].leader,
-		    &leader, 0))
-			ring(&r->shared->use[i]);
-	}
+	for (unsigned i = 0; i < 2; i++)
+		depose(&r->shared->use[i], pid);
 	(void)atomic_compare_exchange_strong(&r->shared->adding, &pid, 0);
 	if (slot < r->slots)
 		redo_end(r, slot);
