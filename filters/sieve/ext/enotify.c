@@ -25,6 +25,9 @@ option_ok(struct str s)
 		if (!ascii_isalnum(s.p[i]) && s.p[i] != '.' &&
 		    s.p[i] != '-' && s.p[i] != '_')
 			return false;
+	for (size_t i = (size_t)eq; i < s.n; i++)
+		if (ascii_iscntrl(s.p[i]))
+			return false;
 	return true;
 }
 

@@ -15,6 +15,12 @@ name_ok(struct str s)
 	for (size_t i = 0; i < s.n; i++)
 		if (ascii_iscntrl(s.p[i]) || s.p[i] == '/')
 			return false;
+	while (s.n) {
+		uint32_t c = utf8_next(&s);
+
+		if ((c >= 0x80 && c < 0xa0) || c == 0x2028 || c == 0x2029)
+			return false;
+	}
 	return true;
 }
 

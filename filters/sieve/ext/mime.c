@@ -1,4 +1,5 @@
 /* mime and foreverypart (RFC 5703 sections 3, 4, 5) and extracttext (7). */
+#include "filters/message/charset.h"
 #include "filters/message/utf8.h"
 #include "filters/sieve/check.h"
 #include "filters/sieve/ext/body.h"
@@ -200,12 +201,15 @@ static int
 command_extracttext(struct run *r, const struct node *n)
 {
 	struct mime_part *part = run_part(r, n);
-	struct str name, text = { "", 0 };
+	struct str name, charset, text = { "", 0 };
 
 	if (!part || run_string(r, n, SLOT_STRING, &name))
 		return -1;
-	/* section 7: only of text parts; of others the empty string */
+	/* section 7: only of text parts whose encoding and charset are known;
+	 * of others the empty string */
+	charset = mime_param(&part->type, STR("charset"));
 	if (part->kind == MIME_LEAF && part->encoding != TRANSFER_UNKNOWN &&
+	    (!charset.n || charset_known(charset)) &&
 	    mime_is(part, STR("text"), (struct str){ 0 }) &&
 	    body_text_of(r, n, part, BODY_PLAIN, &text))
 		return -1;
