@@ -142,24 +142,6 @@ judge(struct look *l, struct filter_content *content, struct buf *trace)
 
 /* --- the message that scripts see ---------------------------------------------------- */
 
-/* Where the header's fields end. */
-static size_t
-header_end(struct str m)
-{
-	size_t at = 0;
-
-	while (at < m.n) {
-		const char *nl = memchr(m.p + at, '\n', m.n - at);
-		size_t next = nl ? (size_t)(nl - m.p) + 1 : m.n;
-
-		if (next - at <= 2 && (m.p[at] == '\n' ||
-		    (m.p[at] == '\r' && next - at == 2)))
-			break;
-		at = next;
-	}
-	return at;
-}
-
 static bool
 is_ours(struct str line)
 {
@@ -185,16 +167,22 @@ line_at(struct str s, size_t *at)
 	return line;
 }
 
-/* Is there a field that only we may write? */
-static bool
-has_ours(struct str header)
+/* The header's fields; is there one that only we may write? */
+static struct str
+fields_of(struct str m, bool *ours_r)
 {
-	size_t at = 0;
+	size_t at = 0, next = 0;
 
-	while (at < header.n)
-		if (is_ours(line_at(header, &at)))
-			return true;
-	return false;
+	*ours_r = false;
+	for (; at < m.n; at = next) {
+		struct str line = line_at(m, &next);
+
+		if (line.n <= 2 && (line.p[0] == '\n' ||
+		    (line.p[0] == '\r' && line.n == 2)))
+			break;
+		*ours_r = *ours_r || is_ours(line);
+	}
+	return str_sub(m, 0, at);
 }
 
 /*
@@ -205,12 +193,11 @@ static void
 dress(struct engine_job *job, const struct content_facts *facts,
     struct buf *copy)
 {
-	struct str header = str_sub(job->message, 0,
-	    header_end(job->message));
-	bool skip = false;
+	bool skip = false, ours;
+	struct str header = fields_of(job->message, &ours);
 	size_t at = 0;
 
-	if (facts->act != CONTENT_TAG && !has_ours(header))
+	if (facts->act != CONTENT_TAG && !ours)
 		return;
 	if (facts->act == CONTENT_TAG)
 		content_field(facts, copy);

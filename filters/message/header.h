@@ -29,6 +29,9 @@
 #include "store/base/buf.h"
 #include "store/base/str.h"
 
+struct address_list;
+struct mime_value;
+
 struct field {
 	struct str name;	/* as written; n = 0: a line that is no field */
 	struct str value;	/* raw: what follows the colon, folds and
@@ -36,6 +39,9 @@ struct field {
 	struct str raw;		/* the whole field with its line end */
 	bool added;		/* by header_add(): `value` is the UTF-8 text
 				 * as it was given, `raw` as it is written */
+	/* What its user has made of it, in the same arena; NULL at first. */
+	const struct address_list *addresses;
+	const struct mime_value *mime;
 	/* private */
 	bool has_value, has_text;
 	uint32_t hash;

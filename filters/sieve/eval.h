@@ -42,18 +42,6 @@ struct loop {
 	struct mime_part *part;
 };
 
-struct cached_list {
-	const struct field *field;
-	struct address_list list;
-	struct cached_list *next;
-};
-
-struct cached_value {
-	const struct field *field;
-	struct mime_value value;
-	struct cached_value *next;
-};
-
 struct cached_text {
 	struct mime_part *part;
 	int how;			/* enum body_text */
@@ -66,9 +54,6 @@ struct included {
 	struct str name;
 	struct included *next;
 };
-
-/* Buckets of the caches by field; a header may have 65,536. */
-#define FIELD_CACHE 4096
 
 struct run {
 	const struct engine_job *job;
@@ -102,8 +87,6 @@ struct run {
 	char row_flags[LIMIT_FLAGS_SIZE];
 	size_t n_row_flags;
 	/* caches */
-	struct cached_list **addresses;		/* FIELD_CACHE of them, or NULL */
-	struct cached_value **mime_values;	/* likewise */
 	struct cached_text *texts;
 	size_t texts_size;
 	struct str raw_body;			/* with LF; p NULL: not yet asked for */

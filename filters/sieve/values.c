@@ -112,62 +112,37 @@ values_each(struct run *r, const struct node *n, values_fn fn, void *ctx)
 	return 0;
 }
 
-static unsigned
-bucket(const struct field *f)
-{
-	return (unsigned)(((uintptr_t)f >> 4) * 0x9e3779b1u >> 12) %
-	    FIELD_CACHE;
-}
-
 const struct mime_value *
-values_mime(struct run *r, const struct field *f)
+values_mime(struct run *r, struct field *f)
 {
 	static const struct mime_value none;
-	unsigned slot = bucket(f);
-	struct cached_value *c;
+	struct mime_value *v;
 
-	if (!r->mime_values)
-		r->mime_values = arena_array(&r->arena, FIELD_CACHE,
-		    sizeof(*r->mime_values));
-	if (!r->mime_values)
-		return &none;
-	for (c = r->mime_values[slot]; c; c = c->next)
-		if (c->field == f)
-			return &c->value;
-	c = arena_alloc(&r->arena, sizeof(*c));
-	if (!c)
-		return &none;
-	c->field = f;
-	mime_value_parse(&r->arena, f->value, &c->value);
-	c->next = r->mime_values[slot];
-	r->mime_values[slot] = c;
-	return &c->value;
+	if (!f->mime) {
+		v = arena_alloc(&r->arena, sizeof(*v));
+		if (!v)
+			return &none;
+		mime_value_parse(&r->arena, f->value, v);
+		f->mime = v;
+	}
+	return f->mime;
 }
 
 const struct address_list *
-values_addresses(struct run *r, const struct field *f)
+values_addresses(struct run *r, struct field *f)
 {
 	static const struct address_list none;
-	unsigned slot = bucket(f);
-	struct cached_list *c;
+	struct address_list *list;
 
-	if (!r->addresses)
-		r->addresses = arena_array(&r->arena, FIELD_CACHE,
-		    sizeof(*r->addresses));
-	if (!r->addresses)
-		return &none;
-	for (c = r->addresses[slot]; c; c = c->next)
-		if (c->field == f)
-			return &c->list;
-	c = arena_alloc(&r->arena, sizeof(*c));
-	if (!c)
-		return &none;
-	c->field = f;
-	r->work += f->value.n < LIMIT_WORK - r->work ? f->value.n : 0;
-	address_list(&r->arena, f->value, &c->list);
-	c->next = r->addresses[slot];
-	r->addresses[slot] = c;
-	return &c->list;
+	if (!f->addresses) {
+		list = arena_alloc(&r->arena, sizeof(*list));
+		if (!list)
+			return &none;
+		r->work += f->value.n < LIMIT_WORK - r->work ? f->value.n : 0;
+		address_list(&r->arena, f->value, list);
+		f->addresses = list;
+	}
+	return f->addresses;
 }
 
 static ptrdiff_t

@@ -23,10 +23,9 @@ int values_one(struct run *r, const struct node *n, values_fn fn, void *ctx);
 struct mime_part *values_next_part(struct run *r, const struct node *n,
     struct mime_part *top, struct mime_part *part);
 /* The value and parameters of a field, taken apart once. */
-const struct mime_value *values_mime(struct run *r, const struct field *f);
+const struct mime_value *values_mime(struct run *r, struct field *f);
 /* The addresses of a field, taken apart once. */
-const struct address_list *values_addresses(struct run *r,
-    const struct field *f);
+const struct address_list *values_addresses(struct run *r, struct field *f);
 
 enum address_part {
 	ADDRESS_PART_ALL,

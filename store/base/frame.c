@@ -1,5 +1,6 @@
 #include "store/base/frame.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -106,11 +107,8 @@ frame_read(int fd, uint8_t *type_r, struct buf *body, int64_t deadline_ms)
 void
 frame_put_number(struct buf *b, uint64_t n)
 {
-	unsigned char bytes[8];
-
-	for (int i = 0; i < 8; i++)
-		bytes[i] = (unsigned char)(n >> (8 * i));
-	buf_add(b, bytes, sizeof(bytes));
+	n = htole64(n);
+	buf_add(b, &n, sizeof(n));
 }
 
 void
@@ -130,14 +128,13 @@ frame_put_str_or_null(struct buf *b, struct str s)
 int
 frame_get_number(struct str *in, uint64_t *n_r)
 {
-	uint64_t n = 0;
+	uint64_t n;
 
-	if (in->n < 8)
+	if (in->n < sizeof(n))
 		return -1;
-	for (int i = 0; i < 8; i++)
-		n |= (uint64_t)(unsigned char)in->p[i] << (8 * i);
-	*in = str_sub(*in, 8, in->n);
-	*n_r = n;
+	memcpy(&n, in->p, sizeof(n));
+	*in = (struct str){ in->p + sizeof(n), in->n - sizeof(n) };
+	*n_r = le64toh(n);
 	return 0;
 }
 
