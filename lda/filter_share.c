@@ -26,6 +26,8 @@ enum turn {
 	TURN_PLAN,	/* filter: a plan lies here */
 	TURN_TALK,	/* filter: listen to the socket */
 };
+/* With a job: the master sleeps. */
+#define AWAITED 0x100u
 
 /* What the filter may write, and what it may not. */
 struct talk {
@@ -46,6 +48,13 @@ struct filter_share {
 	int cpu;		/* where the filter was sent last; -1: nowhere */
 };
 
+static bool
+is_job(uint32_t turn)
+{
+	turn &= ~AWAITED;
+	return turn == TURN_JOB || turn == TURN_COMES;
+}
+
 static void
 futex(_Atomic uint32_t *word, int op, uint32_t value,
     const struct timespec *timeout)
@@ -54,12 +63,6 @@ futex(_Atomic uint32_t *word, int op, uint32_t value,
 	(void)syscall(SYS_futex, word, op, value, timeout, NULL, 0);
 }
 
-static void
-turn(struct filter_share *s, enum turn next)
-{
-	atomic_store(&s->talk->turn, (uint32_t)next);
-	futex(&s->talk->turn, FUTEX_WAKE, 1, NULL);
-}
 
 /* --- the master ----------------------------------------------------------------- */
 
@@ -137,7 +140,8 @@ filter_share_post(struct filter_share *s, pid_t filter, size_t n)
 	s->job->n = (uint32_t)n;
 	s->job->number++;
 	stay(s, filter);
-	turn(s, n ? TURN_JOB : TURN_COMES);
+	atomic_store(&s->talk->turn, n ? TURN_JOB : TURN_COMES);
+	futex(&s->talk->turn, FUTEX_WAKE, 1, NULL);
 }
 
 static bool
@@ -162,13 +166,17 @@ filter_share_wait(struct filter_share *s, pid_t filter, int64_t deadline_ms)
 			return FILTER_HEARD_PLAN;
 		if (now == TURN_TALK)
 			return FILTER_HEARD_TALK;
-		if (now != TURN_JOB && now != TURN_COMES)
+		if (!is_job(now))
 			return FILTER_HEARD_NONSENSE;
 		if (dead)
 			return atomic_load(&s->talk->begun) == s->job->number ?
 			    FILTER_HEARD_DEATH : FILTER_HEARD_NOTHING;
 		if (clock_mono_ms() >= deadline_ms)
 			return FILTER_HEARD_LATE;
+		if (!(now & AWAITED) && !atomic_compare_exchange_strong(
+		    &s->talk->turn, &now, now | AWAITED))
+			continue;
+		now |= AWAITED;
 		futex(&s->talk->turn, FUTEX_WAIT, now, &look);
 		/* Its last word may be there all the same: look once more. */
 		if (atomic_load(&s->talk->turn) == now)
@@ -195,15 +203,24 @@ filter_share_enter(struct filter_share *s)
 struct str
 filter_share_next(struct filter_share *s)
 {
-	uint32_t now;
+	uint32_t now = atomic_load(&s->talk->turn);
 
-	/* Not changed at the beginning: the master is on his way to sleep at
-	 * this word. */
-	while ((now = atomic_load(&s->talk->turn)) != TURN_JOB && now != TURN_COMES)
+	while (!is_job(now)) {
 		futex(&s->talk->turn, FUTEX_WAIT, now, NULL);
+		now = atomic_load(&s->talk->turn);
+	}
+	/* Beside the turn, which the master is about to sleep at. */
 	atomic_store(&s->talk->begun, s->job->number);
-	return (struct str){
-	    now == TURN_JOB ? s->job->bytes : NULL, s->job->n };
+	return (struct str){ (now & ~AWAITED) == TURN_JOB ?
+	    s->job->bytes : NULL, s->job->n };
+}
+
+/* A master who was not asleep yet is not woken. */
+static void
+answer(struct filter_share *s, enum turn next)
+{
+	if (atomic_exchange(&s->talk->turn, next) & AWAITED)
+		futex(&s->talk->turn, FUTEX_WAKE, 1, NULL);
 }
 
 int
@@ -213,12 +230,12 @@ filter_share_say(struct filter_share *s, struct str plan)
 		return -1;
 	memcpy(s->talk->plan, plan.p, plan.n);
 	atomic_store(&s->talk->plan_n, (uint32_t)plan.n);
-	turn(s, TURN_PLAN);
+	answer(s, TURN_PLAN);
 	return 0;
 }
 
 void
 filter_share_talk(struct filter_share *s)
 {
-	turn(s, TURN_TALK);
+	answer(s, TURN_TALK);
 }
