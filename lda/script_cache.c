@@ -54,6 +54,20 @@ fill_head(struct head *h, const struct filter_how *how,
 	    seeded(3, str_of(how->engine->name));
 }
 
+/* Whose script it is, and which. */
+static uint64_t
+owner_of(const struct account *account, const struct engine_script *script)
+{
+	struct checksum c = { .lane = { script->location } };
+
+	checksum_add(&c, account->domain.p, account->domain.n);
+	checksum_add(&c, "/", 1);
+	checksum_add(&c, account->local.p, account->local.n);
+	checksum_add(&c, "/", 1);
+	checksum_add(&c, script->name.p, script->name.n);
+	return checksum_value(&c);
+}
+
 /* "DOMAIN/USER" and the file's name in it. */
 static int
 names(const struct account *account, const struct engine_script *script,
@@ -77,13 +91,14 @@ names(const struct account *account, const struct engine_script *script,
 #define KEPT_TOTAL (512u * 1024)
 
 struct kept {
-	uint64_t owner;		/* sum of account and name */
 	struct head head;
 	struct buf image;
 	uint64_t used;
 };
 
 static struct kept kept[KEPT];
+/* Sums of account and name; side by side, since all are looked at. */
+static uint64_t owners[KEPT];
 static uint64_t kept_clock;
 static size_t kept_bytes;
 
@@ -100,7 +115,7 @@ static bool
 recall(uint64_t owner, const struct head *want, struct str *image_r)
 {
 	for (size_t i = 0; i < KEPT; i++)
-		if (kept[i].image.n && kept[i].owner == owner &&
+		if (owners[i] == owner && kept[i].image.n &&
 		    same_script(&kept[i].head, want)) {
 			kept[i].used = ++kept_clock;
 			*image_r = buf_str(&kept[i].image);
@@ -138,7 +153,7 @@ keep(uint64_t owner, const struct head *head, struct str image)
 		return;
 	/* An older one of the same script is not wanted any more. */
 	for (size_t i = 0; i < KEPT; i++)
-		if (kept[i].image.n && kept[i].owner == owner)
+		if (owners[i] == owner && kept[i].image.n)
 			k = &kept[i];
 	if (k->used)
 		drop(k);
@@ -147,7 +162,7 @@ keep(uint64_t owner, const struct head *head, struct str image)
 		drop(oldest(true));
 	(void)buf_adds(&k->image, image);	/* it fits */
 	kept_bytes += k->image.n;
-	k->owner = owner;
+	owners[k - kept] = owner;
 	k->head = *head;
 	k->used = ++kept_clock;
 }
@@ -222,16 +237,17 @@ script_cache_fetch(const struct filter_how *how,
 	uint64_t owner;
 	int root, dir;
 
-	if (script->text.n < CACHE_WORTH ||
-	    names(account, script, path, name) < 0)
+	if (script->text.n < CACHE_WORTH)
 		return;
 	fill_head(&head, how, set, script);
-	owner = seeded(seeded(0, str_of(path)), str_of(name));
+	owner = owner_of(account, script);
 	if (lives && recall(owner, &head, &script->image)) {
 		script->image = arena_copy(a, script->image);
 		if (script->image.p)
 			return;
 	}
+	if (names(account, script, path, name) < 0)
+		return;
 	root = file_open_root(s->state_dir);
 	if (root < 0)
 		return;
