@@ -12,9 +12,10 @@
 #include "store/base/mem.h"
 #include "store/base/self.h"
 
-/* Directories that one process keeps. One that finds its place taken is
- * opened and closed as if there were none. */
-#define PLACES 16
+/* Directories that one process keeps: a path may lie in any of a few places. One
+ * that finds them all taken is opened and closed as if there were none. */
+#define ROWS 16
+#define WAYS 4
 
 struct kept {
 	char *path;		/* of the root, and behind its NUL the name */
@@ -26,15 +27,29 @@ struct kept {
 	bool placed;		/* in the table */
 };
 
-static struct kept *place[PLACES];
+static struct kept *place[ROWS][WAYS];
+
+static struct kept **
+row_of(const char *path, size_t n)
+{
+	return place[checksum_of(path, n) % ROWS];
+}
+
+static void
+displace(struct kept *k)
+{
+	struct kept **row = row_of(k->path, k->path_n);
+
+	for (size_t i = 0; i < WAYS; i++)
+		if (row[i] == k)
+			row[i] = NULL;
+	k->placed = false;
+}
 
 static void
 destroy(struct kept *k)
 {
-	if (k->placed)
-		for (size_t i = 0; i < PLACES; i++)
-			if (place[i] == k)
-				place[i] = NULL;
+	displace(k);
 	file_close(&k->fd);
 	free(k->path);
 	free(k);
@@ -47,26 +62,47 @@ is_still(const struct kept *k, const struct stat *st)
 	    st->st_ino == k->ino;
 }
 
-/* Where it would lie; the table has it, or something else, or nothing. */
-static struct kept **
-place_of(const char *path, size_t n)
-{
-	return &place[checksum_of(path, n) % PLACES];
-}
-
 static struct kept *
 look(const char *path, size_t n)
 {
-	struct kept *k = *place_of(path, n);
+	struct kept **row = row_of(path, n);
 
-	return k && k->path_n == n && memcmp(k->path, path, n) == 0 ? k : NULL;
+	for (size_t i = 0; i < WAYS; i++)
+		if (row[i] && row[i]->path_n == n &&
+		    memcmp(row[i]->path, path, n) == 0)
+			return row[i];
+	return NULL;
+}
+
+/* A place that is free, or whose directory nobody works in: the next one in
+ * turn. */
+static void
+settle(struct kept *k)
+{
+	static unsigned turn;
+	struct kept **row = row_of(k->path, k->path_n);
+
+	for (size_t i = 0; i < WAYS && !k->placed; i++)
+		if (!row[i]) {
+			row[i] = k;
+			k->placed = true;
+		}
+	for (size_t i = 0; i < WAYS && !k->placed; i++) {
+		struct kept **at = &row[turn++ % WAYS];
+
+		if ((*at)->users == 0) {
+			destroy(*at);
+			*at = k;
+			k->placed = true;
+		}
+	}
 }
 
 /* Takes over fd. */
 static int
 keep(const char *path, size_t n, int fd, struct kept **k_r, struct stat *st)
 {
-	struct kept **at = place_of(path, n), *k;
+	struct kept *k;
 
 	if (fd < 0)
 		return -1;
@@ -81,12 +117,7 @@ keep(const char *path, size_t n, int fd, struct kept **k_r, struct stat *st)
 	k->dev = st->st_dev;
 	k->ino = st->st_ino;
 	k->users = 1;
-	if (*at && (*at)->users == 0)
-		destroy(*at);
-	if (!*at) {
-		*at = k;
-		k->placed = true;
-	}
+	settle(k);
 	*k_r = k;
 	return 0;
 }
@@ -99,8 +130,7 @@ retire(struct kept *k)
 		destroy(k);
 		return;
 	}
-	*place_of(k->path, k->path_n) = NULL;
-	k->placed = false;
+	displace(k);
 }
 
 /* Does the path, `root` with its NUL and the name behind it, lead to k still? The
