@@ -146,6 +146,7 @@ board_clear(struct board *b, unsigned slot)
 	for (unsigned k = 0; k < BOARD_WAITS; k++)
 		atomic_store(&s->waits[k], 0);
 	atomic_store(&s->connections, 0);
+	atomic_store(&s->order, 0);
 	atomic_store(&s->pid, 0);
 	atomic_store(&s->state, BOARD_FREE);
 }

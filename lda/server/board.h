@@ -36,6 +36,9 @@ enum board_state {
 struct board_slot {
 	_Atomic int state;		/* enum board_state */
 	_Atomic pid_t pid;
+	/* Of the master, as its signals say it (enum session_order): one that
+	 * waits for a busy client has no ear for those. */
+	_Atomic int order;
 	_Atomic uint64_t served;	/* connections */
 	_Atomic unsigned connections;	/* open now; of those who answer */
 	_Atomic uint64_t waits[BOARD_WAITS];	/* mailboxes; 0: none */

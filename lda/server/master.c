@@ -202,6 +202,20 @@ keep_answerers(struct master *m)
 	}
 }
 
+/* The order stands on the board before the signal comes. */
+static void
+tell_worker(struct board_slot *b, int sig)
+{
+	int told = atomic_load(&b->order);
+
+	if (sig == SIGUSR1 && told < SESSION_RETIRE)
+		atomic_store(&b->order, (int)SESSION_RETIRE);
+	else if (sig == SIGTERM)
+		atomic_store(&b->order, told >= SESSION_STOP ?
+		    (int)SESSION_STOP_NOW : (int)SESSION_STOP);
+	(void)kill(atomic_load(&b->pid), sig);
+}
+
 /* Keeps enough idle workers, of this generation, and not far too many. */
 static void
 keep_pool(struct master *m)
@@ -211,7 +225,7 @@ keep_pool(struct master *m)
 
 	keep_answerers(m);
 	for (unsigned i = BOARD_ANSWERERS; i < m->used; i++) {
-		const struct board_slot *b = &m->s->board->slot[i];
+		struct board_slot *b = &m->s->board->slot[i];
 		enum board_state state = state_of(m, i);
 
 		if (state == BOARD_FREE)
@@ -222,7 +236,7 @@ keep_pool(struct master *m)
 		idle++;
 		if (idle > idle_most && state == BOARD_IDLE)
 			/* Retires; one that just got a client serves it. */
-			(void)kill(atomic_load(&b->pid), SIGUSR1);
+			tell_worker(b, SIGUSR1);
 	}
 	if (clock_mono_ms() < m->pause_until)
 		return;
@@ -243,12 +257,11 @@ static void
 signal_workers(const struct master *m, int sig, bool old_only)
 {
 	for (unsigned i = 0; i < m->used; i++) {
-		const struct board_slot *b = &m->s->board->slot[i];
-		pid_t pid = atomic_load(&b->pid);
+		struct board_slot *b = &m->s->board->slot[i];
 
-		if (state_of(m, i) != BOARD_FREE && pid > 0 &&
+		if (state_of(m, i) != BOARD_FREE && atomic_load(&b->pid) > 0 &&
 		    (!old_only || b->generation != m->s->generation))
-			(void)kill(pid, sig);
+			tell_worker(b, sig);
 	}
 }
 

@@ -34,6 +34,7 @@
 
 /* The order of the day, set by signals, which are open only while we wait. */
 static volatile sig_atomic_t order = SESSION_GO_ON;
+static struct board_slot *own_slot;	/* where the master writes it, too */
 
 struct worker {
 	struct service *service;
@@ -61,7 +62,9 @@ on_signal(int sig)
 static enum session_order
 present_order(void)
 {
-	return (enum session_order)order;
+	int told = own_slot ? atomic_load(&own_slot->order) : SESSION_GO_ON;
+
+	return (enum session_order)(told > order ? told : order);
 }
 
 static void
@@ -326,6 +329,7 @@ worker_run(struct service *s, unsigned slot)
 	int r = 0;
 
 	w.slot = slot;
+	own_slot = &s->board->slot[slot];
 	set_signals(&w);
 	/* A master that is killed takes us along once we are idle. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);

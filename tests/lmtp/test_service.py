@@ -1,4 +1,5 @@
 """vbox-lmtpd as a process: whom it becomes, what it survives, how it ends."""
+import contextlib
 import fcntl
 import os
 import re
@@ -508,6 +509,30 @@ def test_the_end_lets_messages_through(site):
     assert busy.reply() == ""
     assert service.stop() == 0
     assert len(site.messages("d1.test", "fred")) == 1
+
+
+def test_the_end_reaches_a_client_that_never_pauses(site):
+    service = serve(site).start()
+    stored, last = 0, ""
+    with service.connect() as c:
+        c.hello()
+        until_stopped = time.monotonic() + 15
+        while time.monotonic() < until_stopped:
+            with contextlib.suppress(BrokenPipeError):	# it was quicker
+                c.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<fred@d1.test>\r\nDATA\r\n")
+            while (last := c.reply()).startswith("250"):
+                pass
+            if not last.startswith("354"):
+                break
+            c.send(b"x\r\n.\r\n")
+            assert c.reply().startswith("250 ")
+            stored += 1
+            if stored == 20:
+                service.process.send_signal(signal.SIGTERM)
+    # Told between two messages, not cut off when its time is up.
+    assert last.startswith("421 4.3.2")
+    assert service.stop() == 0
+    assert len(site.messages("d1.test", "fred")) == stored
 
 
 def test_a_killed_master_leaves_nobody_behind(site):
