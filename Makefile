@@ -213,6 +213,7 @@ $(B)/tests/bench/bench_sieve: %: %.o $(LIB_FILTERS) $(LIB_BASE)
 
 bench-sieve: $(B)/tests/bench/bench_sieve
 	$(Q)tests/bench/sieve $<
+	$(Q)tests/bench/bench_sieve_pairs.py $< $(PAIRS)
 	$(Q)tests/bench/bench_sieve_lmtp.py $< $(BENCH)
 
 unit: $(UNIT) $(MODULES)

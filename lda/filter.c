@@ -536,7 +536,11 @@ warm_up(const struct filter_how *how, bool types, struct verdict *v)
 		filter_end();
 		return -1;
 	}
-	filter_share_ours(warm.share);
+	if (filter_share_ours(warm.share) < 0) {
+		verdict_errno(v, errno, "keep the filter's memory apart");
+		filter_end();
+		return -1;
+	}
 	warm.engine = how->engine;
 	warm.types = types;
 	warm.jobs = 0;

@@ -89,11 +89,11 @@ filter_share_open(struct filter_share **s_r)
 	return 0;
 }
 
-void
+int
 filter_share_ours(struct filter_share *s)
 {
-	(void)madvise(s->talk, sizeof(*s->talk), MADV_DONTFORK);
-	(void)madvise(s->job, sizeof(*s->job), MADV_DONTFORK);
+	return madvise(s->talk, sizeof(*s->talk), MADV_DONTFORK) < 0 ? -1 :
+	    madvise(s->job, sizeof(*s->job), MADV_DONTFORK);
 }
 
 void

@@ -44,8 +44,9 @@ enum filter_heard {
 
 /* Before the filter is forked. 0, or -1 with errno. */
 int filter_share_open(struct filter_share **s_r);
-/* Behind the fork, in the parent: no other child is to have it. */
-void filter_share_ours(struct filter_share *s);
+/* Behind the fork, in the parent: no other child is to have it. 0, or -1 with
+ * errno. */
+int filter_share_ours(struct filter_share *s);
 /* By who opened it, and by a child of his, where it is no longer mapped. */
 void filter_share_close(struct filter_share **s);
 void filter_share_forget(struct filter_share **s);
