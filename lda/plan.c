@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filters/message/utf8.h"
 #include "lda/content_memo.h"
 #include "lda/filter.h"
 #include "lda/log.h"
@@ -241,7 +242,7 @@ say_reason(struct verdict *v, struct str reason)
 
 	buf_init(&line, VERDICT_TEXT);
 	while (str_split(&reason, '\n', &part)) {
-		part = str_sub(str_trim(part), 0, VERDICT_TEXT - line.n - 1);
+		part = utf8_cut(str_trim(part), VERDICT_TEXT - line.n - 1);
 		if (part.n && line.n)
 			(void)buf_addc(&line, ' ');
 		(void)buf_adds(&line, part);	/* cut is enough */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filters/message/utf8.h"
 #include "lda/lmtp/protocol_i.h"
 
 void
@@ -181,10 +182,36 @@ line_done(struct lmtp *p)
 
 /* --- messages -------------------------------------------------------------- */
 
+/*
+ * A reply is ASCII unless the client said SMTPUTF8 (RFC 6531 section 3.7.4.2,
+ * RFC 5429 section 2.1.1): each other character of a script's reason becomes a
+ * '?', and when that is most of it, it would tell nothing.
+ */
+static const char *
+sayable(const struct lmtp *p, const struct verdict *v,
+    char ascii[VERDICT_TEXT])
+{
+	struct str text = str_of(verdict_text(v));
+	size_t n = 0, lost = 0;
+
+	if (p->mail.smtputf8 || utf8_is_ascii(text))
+		return verdict_text(v);
+	while (text.n) {
+		uint32_t c = utf8_next(&text);
+
+		lost += c >= 0x80;
+		ascii[n++] = c < 0x80 ? (char)c : '?';
+	}
+	ascii[n] = '\0';
+	return 2 * lost < n ? ascii : "Refused by the recipient";
+}
+
 static void
 reply_verdict(struct lmtp *p, const struct verdict *v)
 {
-	lmtp_reply(p, verdict_reply(v), verdict_code(v), verdict_text(v));
+	char ascii[VERDICT_TEXT];
+
+	lmtp_reply(p, verdict_reply(v), verdict_code(v), sayable(p, v, ascii));
 }
 
 /* The same behind a message, where a 421 would close and so take the other
@@ -192,8 +219,10 @@ reply_verdict(struct lmtp *p, const struct verdict *v)
 static void
 reply_delivered(struct lmtp *p, const struct verdict *v)
 {
+	char ascii[VERDICT_TEXT];
+
 	lmtp_reply(p, verdict_reply(v) == 421 ? 451 : verdict_reply(v),
-	    verdict_code(v), verdict_text(v));
+	    verdict_code(v), sayable(p, v, ascii));
 }
 
 static void

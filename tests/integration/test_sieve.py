@@ -82,6 +82,23 @@ def test_reason_of_several_lines_is_one_line(site, domain):
     assert r.stdout.count(b"\n") == 1 and b"word word" in r.stdout
 
 
+@pytest.mark.parametrize("parameter,reason,want", [
+    ("", "Grüße, nein", "Gr??e, nein"),
+    ("", "Пишите не мне", "Refused by the recipient"),
+    (" SMTPUTF8", "Пишите не мне", "Пишите не мне"),
+    (" SMTPUTF8", "ä" * 300, "ä" * 119),
+])
+def test_a_reply_is_ascii_unless_the_client_said_smtputf8(site, domain,
+                                                          parameter, reason, want):
+    """RFC 6531 section 3.7.4.2."""
+    script(site, domain, "fred", f'require "reject"; reject "{reason}";')
+    r = site.deliver("-l", data=(
+        "LHLO client.test\r\n"
+        f"MAIL FROM:<a@b.test>{parameter}\r\nRCPT TO:<fred@{domain}>\r\n"
+        "DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n").encode())
+    assert r.stdout.decode().splitlines()[-2] == "550 5.7.1 " + want
+
+
 def test_edited_header_is_stored(site, domain):
     script(site, domain, "fred", 'require "editheader";\n'
            'addheader "X-New" "yes"; deleteheader "Subject";')
