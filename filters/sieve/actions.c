@@ -259,7 +259,7 @@ static int
 grow(struct run *r, const struct node *n)
 {
 	struct engine_result *res = r->result;
-	unsigned cap = r->cap_actions ? 2 * r->cap_actions : 8;
+	unsigned cap = r->cap_actions ? 2 * r->cap_actions : 2;
 	struct engine_action *list;
 
 	if (res->n_actions < r->cap_actions)

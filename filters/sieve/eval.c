@@ -1,6 +1,7 @@
 #include "filters/sieve/eval.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -421,9 +422,10 @@ eval_run_with(const struct engine_job *job, struct engine_result *result,
 {
 	static const struct engine_world no_world;
 	static const struct engine_settings no_settings;
-	struct run *r = mem_zalloc(1, sizeof(*r));
+	struct run *r = mem_alloc(sizeof(*r));
 	int x;
 
+	memset(r, 0, offsetof(struct run, flags));
 	r->job = job;
 	r->walk = walk;
 	r->settings = job->settings ? job->settings : &no_settings;

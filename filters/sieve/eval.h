@@ -80,12 +80,7 @@ struct run {
 	unsigned n_added;
 	size_t n_added_bytes;
 	bool implicit_keep;
-	/* imap4flags' own variable */
-	char flags[LIMIT_FLAGS_SIZE];
-	size_t n_flags;
-	/* what it was when the script of the row began */
-	char row_flags[LIMIT_FLAGS_SIZE];
-	size_t n_row_flags;
+	size_t n_flags, n_row_flags;	/* of the two below */
 	/* caches */
 	struct cached_text *texts;
 	size_t texts_size;
@@ -95,6 +90,10 @@ struct run {
 	unsigned trace_depth;
 	/* NULL, or who walks the frame's program in the interpreter's place */
 	enum run_answer (*walk)(struct run *r);
+	/* Not cleared with the rest. imap4flags' own variable, and what it was
+	 * when the script of the row began. */
+	char flags[LIMIT_FLAGS_SIZE];
+	char row_flags[LIMIT_FLAGS_SIZE];
 };
 
 /* engine.run of the native engine. */
