@@ -2,15 +2,16 @@
 """What a script adds to one durable delivery by LMTP, pair by pair.
 
 	bench_sieve_pairs.py BENCH_SIEVE [--rounds N] [--dir DIR] [--most PERCENT]
-	    [--builds DIR,DIR]
+	    [--builds DIR,DIR] [--alone]
 
 One connection. In turn the same message of 10 KB goes to a mailbox without a
 script, to one with ten rules and to one with forty, which look at it and keep
 it; the times are compared pair by pair, so that a disk that has its moods has
 them for all, and so is the processor time of the worker and of its filter
-process, by the scheduler's clock. With --builds two or more builds take turns,
-too, each with a service of its own. --most fails when ten rules add more than
-that.
+process, by the scheduler's clock. Dovecot's LMTP with Pigeonhole takes turns,
+too, where it is installed (its processor time is that of its control group), and
+with --builds more than one build of ours. --most fails when ten rules of ours
+add more than that.
 """
 import argparse
 import os
@@ -23,8 +24,9 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness.site  # noqa: E402
+import lmtp_servers  # noqa: E402
 from bench_quota import Client, processor  # noqa: E402
-from bench_sieve_lmtp import first_rules  # noqa: E402
+from bench_sieve_lmtp import Theirs, first_rules, give_scripts  # noqa: E402
 from harness import BUILD  # noqa: E402
 from harness.lmtp import Lmtpd  # noqa: E402
 from harness.site import Site, copy_programs, new_directory  # noqa: E402
@@ -80,6 +82,36 @@ class Service:
         self.lmtpd.stop()
 
 
+class Beside:
+    """Dovecot, with the users that bench_sieve_lmtp gives it."""
+    name = "Pigeonhole"
+    users = {"none": "u0", "ten": "t0", "forty": "s0"}
+
+    def __init__(self, base, script):
+        self.base, self.server = base, Theirs(base)
+        give_scripts(self.server, script)
+        self.server.start()
+        self.client = Client(self.server.sock)
+
+    def used(self):
+        """Seconds of processor time, of all its processes."""
+        v1 = Path(self.server.group, "cpuacct.usage")
+        if v1.exists():
+            return int(v1.read_text()) / 1e9
+        return int(Path(self.server.group, "cpu.stat").read_text().split()[1]) / 1e6
+
+    def deliver(self, domain, user, text):
+        before = self.used()
+        took = self.client.deliver(f"{self.users[user]}@{DOMAINS[domain]}", text)
+        return took, self.used() - before, 0
+
+    def stop(self):
+        self.client.sock.close()
+        self.server.stop()
+        self.server.release()
+        lmtp_servers.remove_base(self.base)
+
+
 def median(rows, k):
     return 1e6 * statistics.median(r[k] for r in rows)
 
@@ -128,6 +160,7 @@ def main():
     p.add_argument("--dir", help="where the mail lies; a disk, not memory")
     p.add_argument("--most", type=float, help="fail beyond this many percent")
     p.add_argument("--builds", default=str(BUILD))
+    p.add_argument("--alone", action="store_true", help="without Dovecot")
     a = p.parse_args()
     os.environ["VBOX_TMP"] = a.dir or "/var/tmp"
     top = new_directory("vbox-bench-")
@@ -138,6 +171,8 @@ def main():
         text = (top / "bench.eml").read_bytes().replace(b"\n", b"\r\n")
         for i, build in enumerate(a.builds.split(",")):
             services.append(Service(top / str(i), Path(build).resolve(), script))
+        if Theirs.there() and lmtp_servers.mounts.able() and not a.alone:
+            services.append(Beside(lmtp_servers.new_base(str(top)), script))
         time.sleep(2.5)	# a file that was just written is not kept in memory
         print(f"{'':8}{'':12}{'rules':>6}{'us':>9}{'worker':>9}{'filter':>9}"
               f"{'more us':>9}{'more %':>8}{'worker':>9}{'filter':>9}")
@@ -145,7 +180,8 @@ def main():
             got = run(services, domain, text, a.rounds)
             for s in services:
                 ten = report(domain, s.name, got[s])
-                bad |= a.most is not None and ten > a.most
+                bad |= (a.most is not None and ten > a.most and
+                        isinstance(s, Service))
     finally:
         for s in services:
             s.stop()
