@@ -27,6 +27,7 @@ struct tls_ops {
 struct wire {
 	int in, out;		/* borrowed, both non-blocking or both not */
 	bool brisk;		/* wire_brisk() */
+	unsigned reads;
 	struct tls *tls;	/* NULL: in clear */
 	const struct tls_ops *ops;
 	/* Signals that may come while we wait for input, and only then; NULL:
@@ -43,7 +44,8 @@ enum wire_result {
 
 /* A blocking socket's input is waited for in the call that reads it, for a
  * moment: most clients answer at once, and that is one call less than asking
- * first. A signal that is held comes behind that moment. */
+ * first. A signal that is held comes behind that moment, or with one of the
+ * next reads of a client that never pauses. */
 void wire_brisk(struct wire *w);
 /* Reads what there is, at least one byte. `deadline` by clock_mono_ms(). */
 enum wire_result wire_read(struct wire *w, void *p, size_t n,

@@ -511,24 +511,32 @@ def test_the_end_lets_messages_through(site):
     assert len(site.messages("d1.test", "fred")) == 1
 
 
+def without_a_pause(c, stop):
+    """Message after message over c, stop() behind the 20th: how many were stored, and
+    the last reply."""
+    stored, last = 0, ""
+    c.hello()
+    until_stopped = time.monotonic() + 15
+    while time.monotonic() < until_stopped:
+        with contextlib.suppress(BrokenPipeError):	# it was quicker
+            c.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<fred@d1.test>\r\nDATA\r\n")
+        while (last := c.reply()).startswith("250"):
+            pass
+        if not last.startswith("354"):
+            break
+        c.send(b"x\r\n.\r\n")
+        assert c.reply().startswith("250 ")
+        stored += 1
+        if stored == 20:
+            stop()
+    return stored, last
+
+
 def test_the_end_reaches_a_client_that_never_pauses(site):
     service = serve(site).start()
-    stored, last = 0, ""
     with service.connect() as c:
-        c.hello()
-        until_stopped = time.monotonic() + 15
-        while time.monotonic() < until_stopped:
-            with contextlib.suppress(BrokenPipeError):	# it was quicker
-                c.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<fred@d1.test>\r\nDATA\r\n")
-            while (last := c.reply()).startswith("250"):
-                pass
-            if not last.startswith("354"):
-                break
-            c.send(b"x\r\n.\r\n")
-            assert c.reply().startswith("250 ")
-            stored += 1
-            if stored == 20:
-                service.process.send_signal(signal.SIGTERM)
+        stored, last = without_a_pause(
+            c, lambda: service.process.send_signal(signal.SIGTERM))
     # Told between two messages, not cut off when its time is up.
     assert last.startswith("421 4.3.2")
     assert service.stop() == 0
@@ -564,20 +572,34 @@ def test_the_watchdog_is_fed(site):
 
 # --- other ways in -----------------------------------------------------------------------------
 
-def test_inetd(site):
-    serve(site)
+def inetd(site):
     ours, theirs = socket.socketpair()
     p = subprocess.Popen([str(site.bin / "vbox-lmtpd"), "-c", str(site.conf)],
                          stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL,
                          env=site.environment())
     theirs.close()
     ours.settimeout(30)
-    with Client(ours, p) as c:
+    return Client(ours, p), p
+
+
+def test_inetd(site):
+    serve(site)
+    c, p = inetd(site)
+    with c:
         c.hello()
         assert c.message(["fred@d1.test"], LETTER)[1][0].startswith("250 ")
         c.say("QUIT")
     assert p.returncode == 0
     assert len(site.messages("d1.test", "fred")) == 1
+
+
+def test_the_end_of_inetd_reaches_a_client_that_never_pauses(site):
+    serve(site)
+    c, p = inetd(site)
+    with c:
+        stored, last = without_a_pause(c, p.terminate)
+    assert last.startswith("421 4.3.2")
+    assert len(site.messages("d1.test", "fred")) == stored
 
 
 def test_a_passed_socket_of_an_unknown_name(site):
