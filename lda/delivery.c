@@ -1,5 +1,6 @@
 #include "lda/delivery.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,18 +50,33 @@ struct delivery {
 	unsigned locks_broken;
 };
 
+/* n in hex and what follows it; where the next may be written. */
+static char *
+put_hex(char *to, uint64_t n, char follows)
+{
+	unsigned digits = n ? (unsigned)(63 - __builtin_clzll(n)) / 4 + 1 : 1;
+
+	while (digits-- > 0)
+		*to++ = "0123456789abcdef"[n >> (4 * digits) & 0xf];
+	*to++ = follows;
+	return to;
+}
+
 int
 parcel_init(struct parcel *p, const struct spool *spool,
     const struct envelope *envelope, struct verdict *v)
 {
 	static unsigned count;
 	int64_t now = clock_now_us();
+	char *at;
 
 	*p = (struct parcel){ .spool = spool, .envelope = envelope,
 	    .when = (time_t)(now / 1000000) };
-	(void)snprintf(p->id, sizeof(p->id), "%llx.%x.%x",
-	    (unsigned long long)now, (unsigned)self_pid() & 0xffffffu,
-	    __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) & 0xffffu); /* fits */
+	static_assert(sizeof(p->id) >= 16 + 6 + 4 + 3, "the id does not fit");
+	at = put_hex(p->id, (uint64_t)now, '.');
+	at = put_hex(at, (unsigned)self_pid() & 0xffffffu, '.');
+	(void)put_hex(at, __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) &
+	    0xffffu, '\0');
 	return trace_scan(spool, &p->trace, NULL, NULL, v);
 }
 
@@ -496,6 +512,10 @@ at_once(struct delivery_job *jobs, size_t n,
 			count += jobs[i].delivery->plan.copy_count;
 	if (count == 0)
 		return;
+	if (n == 1 && count == 1) {	/* most mail */
+		jobs->result = each_copy(jobs->delivery, step, jobs->verdict);
+		return;
+	}
 	steps = mem_zalloc(count, sizeof(*steps));
 	things = mem_zalloc(count, sizeof(*things));
 	for (size_t i = 0; i < n; i++)

@@ -174,6 +174,18 @@ log_line_release(struct log_line *l)
 	l->count = 0;
 }
 
+/* A field whose value was added to the values, from `at`. */
+static void
+note(struct log_line *l, const char *key, enum log_kind kind, size_t at)
+{
+	l->fields[l->count++] = (struct log_field){
+		.key = key,
+		.kind = kind,
+		.at = at,
+		.n = l->values.n - at,
+	};
+}
+
 static void
 add(struct log_line *l, const char *key, enum log_kind kind, struct str value)
 {
@@ -183,12 +195,7 @@ add(struct log_line *l, const char *key, enum log_kind kind, struct str value)
 	if (l->count == LOG_FIELDS_MAX ||
 	    buf_adds(&l->values, str_sub(value, 0, LOG_VALUE_MAX)) < 0)
 		return;
-	l->fields[l->count++] = (struct log_field){
-		.key = key,
-		.kind = kind,
-		.at = at,
-		.n = l->values.n - at,
-	};
+	note(l, key, kind, at);
 }
 
 void
@@ -206,11 +213,11 @@ log_word(struct log_line *l, const char *key, const char *word)
 void
 log_number(struct log_line *l, const char *key, uint64_t value)
 {
-	char digits[24];
-	int n = snprintf(digits, sizeof(digits), "%llu",
-	    (unsigned long long)value);
+	size_t at = l->values.n;
 
-	add(l, key, LOG_NUMBER, str_mem(digits, (size_t)n));
+	if (l->count == LOG_FIELDS_MAX || buf_addu(&l->values, value) < 0)
+		return;
+	note(l, key, LOG_NUMBER, at);
 }
 
 static struct str
@@ -389,10 +396,14 @@ to_file(enum setting_log_level level, const struct log_line *l)
 			clock_iso(clock_now(), &out);
 			(void)buf_addc(&out, ' ');
 		}
-		(void)buf_addf(&out, "%s[%ld]: %s%s", logger.program,
-		    (long)self_pid(), level <= SET_LOG_WARNING ?
-		    level_name(level) : "",
-		    level <= SET_LOG_WARNING ? ": " : "");
+		(void)buf_addz(&out, logger.program);
+		(void)buf_addc(&out, '[');
+		(void)buf_addu(&out, (uint64_t)self_pid());
+		(void)buf_addz(&out, "]: ");
+		if (level <= SET_LOG_WARNING) {
+			(void)buf_addz(&out, level_name(level));
+			(void)buf_addz(&out, ": ");
+		}
 	}
 	log_render(logger.format, level, l, &out);
 	(void)buf_addc(&out, '\n');

@@ -720,8 +720,7 @@ resolve_recipient(const struct resolver *r, struct str local,
 			    "leads to nobody but itself");
 		return -1;
 	}
-	return verdict_ok(&res_r->verdict, "%zu target%s",
-	    res_r->target_count, res_r->target_count == 1 ? "" : "s");
+	return verdict_ok(&res_r->verdict, "resolved");
 }
 
 int

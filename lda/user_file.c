@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,17 +12,43 @@
 #include "store/base/file.h"
 #include "store/base/self.h"
 
+/* "root/path"; -1: it does not fit. */
+static int
+join(const char *root, const char *path, char *out, size_t size)
+{
+	size_t root_n = strlen(root), path_n = strlen(path);
+
+	if (root_n >= size || path_n >= size - root_n - 1)
+		return -1;
+	memcpy(out, root, root_n);
+	out[root_n] = '/';
+	memcpy(out + root_n + 1, path, path_n + 1);
+	return 0;
+}
+
 int
 user_file_place(const char *setting, const char *template,
     const struct settings *s, const struct account *account, struct arena *a,
     const char **root_r, const char **path_r, enum user_file_owner *owner_r,
     struct verdict *v)
 {
+	const char *below = template + strlen("%h/");
+	bool at_home = str_starts(str_of(template), STR("%h/"));
 	struct str home;
 	const char *root, *path;
 	char full[4096];
-	int n;
 
+	/* As most say where a script is: nothing but the home is to be made. */
+	if (at_home && below[0] && !strchr(below, '%')) {
+		if (place_home(s, account, a, &home, v) < 0)
+			return -1;
+		if (home.n) {
+			*root_r = home.p;
+			*path_r = below;
+			*owner_r = USER_FILE_USER;
+			return 0;
+		}
+	}
 	if (place_path(setting, template, s, account, a, &root, &path, v) < 0)
 		return -1;
 	*root_r = root;
@@ -30,12 +56,11 @@ user_file_place(const char *setting, const char *template,
 	/* Without a name in it the path is the administrator's. */
 	*owner_r = str_chr(str_of(template), '%') >= 0 ? USER_FILE_USER :
 	    USER_FILE_ADMIN;
-	if (!str_starts(str_of(template), STR("%h/")))
+	if (!at_home)
 		return 0;
 	if (place_home(s, account, a, &home, v) < 0)
 		return -1;
-	n = snprintf(full, sizeof(full), "%s/%s", root, path);
-	if (n < 0 || (size_t)n >= sizeof(full))
+	if (join(root, path, full, sizeof(full)) < 0)
 		return verdict_set(v, V_CONFIG, "%s: path too long", setting);
 	if (str_starts(str_of(full), home) && full[home.n] == '/') {
 		struct str rest = arena_copy(a, str_of(full + home.n + 1));
@@ -104,15 +129,14 @@ user_file_read(const struct user_file_place *place, struct arena *a,
 {
 	char full[4096];
 	struct stat st;
-	int n, dir, fd = -1;
+	int dir, fd = -1;
 	enum user_file r;
 
 	if (user_file_recall(place, a, text_r))
 		return USER_FILE_READ;
 	*why = "it cannot be opened";
 	/* Most users have none: one look tells, whatever the way there is. */
-	n = snprintf(full, sizeof(full), "%s/%s", place->root, place->path);
-	if (n > 0 && (size_t)n < sizeof(full) && fstatat(AT_FDCWD, full, &st,
+	if (join(place->root, place->path, full, sizeof(full)) == 0 && fstatat(AT_FDCWD, full, &st,
 	    AT_SYMLINK_NOFOLLOW) < 0 &&
 	    user_file_errno(errno) == USER_FILE_ABSENT)
 		return USER_FILE_ABSENT;

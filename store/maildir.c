@@ -217,23 +217,34 @@ static int
 make_name(const struct maildir *m, char *name)
 {
 	static unsigned count;
-	static uint32_t noise;	/* of this process */
+	static char noise[16];	/* of this process */
 	static pid_t owner;
 	struct buf out;
-	int64_t now = clock_now_us();
+	uint64_t now = (uint64_t)clock_now_us();
 
-	/* Without it the rest is still unique. */
-	if (owner != self_pid() &&
-	    getrandom(&noise, sizeof(noise), GRND_NONBLOCK) < 0)
-		noise = 0;
-	owner = self_pid();
+	if (owner != self_pid()) {
+		uint32_t random;
+
+		/* Without it the rest is still unique. */
+		if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+			random = 0;
+		(void)snprintf(noise, sizeof(noise), "R%08x.", random); /* fits */
+		owner = self_pid();
+	}
 	buf_init(&out, NAME_SIZE - 1);
-	buf_addf(&out, "%lld.M%lldP%dQ%uR%08x.", (long long)(now / 1000000),
-	    (long long)(now % 1000000), (int)owner,
-	    __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED), noise);
+	buf_addu(&out, now / 1000000);
+	buf_addz(&out, ".M");
+	buf_addu(&out, now % 1000000);
+	buf_addc(&out, 'P');
+	buf_addu(&out, (uint64_t)owner);
+	buf_addc(&out, 'Q');
+	buf_addu(&out, __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED));
+	buf_addz(&out, noise);
 	add_host(&out, m->mb.spec->hostname);
-	buf_addf(&out, ",S=%llu,W=%llu", (unsigned long long)m->mb.size,
-	    (unsigned long long)m->crlf_size);
+	buf_addz(&out, ",S=");
+	buf_addu(&out, m->mb.size);
+	buf_addz(&out, ",W=");
+	buf_addu(&out, m->crlf_size);
 	add_info(&out, m);
 	if (out.full) {
 		buf_release(&out);

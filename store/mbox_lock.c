@@ -294,14 +294,16 @@ try_dotlock(struct mbox_lock *l, const char *name,
     const struct mbox_lock_how *how, struct verdict *v)
 {
 	char lockname[sizeof(l->name)];
+	size_t n = strlen(name);
 	enum attempt done;
 	struct stat st;
-	int n = snprintf(lockname, sizeof(lockname), "%s.lock", name);
 
-	if (n < 0 || (size_t)n >= sizeof(lockname)) {
+	if (n > sizeof(lockname) - sizeof(".lock")) {
 		verdict_errno(v, ENAMETOOLONG, "%s.lock", name);
 		return FAILED;
 	}
+	memcpy(lockname, name, n);
+	memcpy(lockname + n, ".lock", sizeof(".lock"));
 	for (int round = 0; ; round++) {
 		/* liblockfile would judge a lock that it meets by itself. */
 		if (how->method == DOTLOCK_AUTO)
@@ -316,7 +318,7 @@ try_dotlock(struct mbox_lock *l, const char *name,
 			break;
 	}
 	if (done == TAKEN) {
-		memcpy(l->name, lockname, sizeof(lockname));
+		memcpy(l->name, lockname, n + sizeof(".lock"));
 		l->refreshed_ms = clock_mono_ms();
 	}
 	return done;
