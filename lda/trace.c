@@ -1,11 +1,13 @@
 #include "lda/trace.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "filters/content.h"
 #include "lda/plan_scan.h"
 #include "store/base/clock.h"
+#include "store/base/mem.h"
 
 /* Bytes of the header looked at in one go. */
 #define PIECE 16384
@@ -55,18 +57,14 @@ field(struct scan *s, struct str text)
 	}
 }
 
-int
-trace_scan(const struct spool *sp, struct trace *t,
-    void (*delivered_to)(void *arg, struct str address), void *arg,
-    struct verdict *v)
+static int
+scan(const struct spool *sp, struct scan s, char *scratch, struct verdict *v)
 {
-	struct scan s = { .t = t, .delivered_to = delivered_to, .arg = arg };
-	char scratch[PIECE], look[FIELD_LOOK];
+	char look[FIELD_LOOK];
 	size_t n = 0;			/* of look */
 	bool fresh = true;		/* at a line's start */
 	struct str got;
 
-	*t = (struct trace){ 0 };
 	for (uint64_t at = 0; at < sp->body; at += got.n) {
 		size_t want = sp->body - at < PIECE ? (size_t)(sp->body - at) :
 		    PIECE;
@@ -95,6 +93,22 @@ trace_scan(const struct spool *sp, struct trace *t,
 	}
 	field(&s, str_mem(look, n));
 	return 0;
+}
+
+int
+trace_scan(const struct spool *sp, struct trace *t,
+    void (*delivered_to)(void *arg, struct str address), void *arg,
+    struct verdict *v)
+{
+	struct scan s = { .t = t, .delivered_to = delivered_to, .arg = arg };
+	/* What is in memory is read where it is. */
+	char *scratch = sp->source.mem ? NULL : mem_alloc(PIECE);
+	int r;
+
+	*t = (struct trace){ 0 };
+	r = scan(sp, s, scratch, v);
+	free(scratch);
+	return r;
 }
 
 void
