@@ -133,15 +133,31 @@ clock_asctime(time_t t, struct buf *out)
 	year(out, tm.tm_year);
 }
 
+/* Seconds east of Greenwich. Clocks are changed on the quarter of an hour, so one
+ * question to the C library does for all messages of one. */
+static long
+offset_at(time_t t)
+{
+	static _Thread_local int64_t quarter = INT64_MIN;
+	static _Thread_local long offset;
+	struct tm tm;
+
+	if (quarter != t / 900) {
+		if (!localtime_r(&t, &tm))
+			abort();
+		offset = tm.tm_gmtoff;
+		quarter = t / 900;
+	}
+	return offset;
+}
+
 void
 clock_rfc5322(time_t t, struct buf *out)
 {
-	struct tm tm;
-	int off;
+	long offset = offset_at(t);
+	struct tm tm = utc(t + offset);
+	int off = (int)(labs(offset) / 60);
 
-	if (!localtime_r(&t, &tm))
-		abort();
-	off = (int)(labs(tm.tm_gmtoff) / 60);
 	(void)buf_add(out, day_names[tm.tm_wday], 3);
 	(void)buf_addz(out, ", ");
 	if (tm.tm_mday < 10)
@@ -154,7 +170,7 @@ clock_rfc5322(time_t t, struct buf *out)
 	year(out, tm.tm_year);
 	(void)buf_addc(out, ' ');
 	time_of_day(out, &tm);
-	(void)buf_addz(out, tm.tm_gmtoff < 0 ? " -" : " +");
+	(void)buf_addz(out, offset < 0 ? " -" : " +");
 	two(out, off / 60);
 	two(out, off % 60);
 }
