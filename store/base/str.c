@@ -8,12 +8,6 @@ str_of(const char *z)
 	return (struct str){ z, z ? strlen(z) : 0 };
 }
 
-bool
-str_caseeq(struct str a, struct str b)
-{
-	return a.n == b.n && str_casestarts(a, b);
-}
-
 int
 str_cmp(struct str a, struct str b)
 {

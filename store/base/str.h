@@ -48,12 +48,18 @@ str_eq(struct str a, struct str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* Equal when ASCII letters are folded; other bytes compare as they are. */
-bool str_caseeq(struct str a, struct str b);
 /* Order as memcmp, shorter first. */
 int str_cmp(struct str a, struct str b);
 bool str_starts(struct str s, struct str prefix);
 bool str_casestarts(struct str s, struct str prefix);
+
+/* Equal when ASCII letters are folded; other bytes compare as they are. */
+static inline bool
+str_caseeq(struct str a, struct str b)
+{
+	return a.n == b.n && str_casestarts(a, b);
+}
+
 bool str_ends(struct str s, struct str suffix);
 
 /* Position of the first byte c, or -1. */
