@@ -175,9 +175,11 @@ has_from_line(struct str tail)
 
 enum tail { TAIL_OURS, TAIL_FOREIGN, TAIL_UNREADABLE };
 
-/* Is [old_size, size) the beginning of the recorded message and no more? */
+/* Is [old_size, size) the beginning of the recorded message and no more?
+ * `torn_here`: it is known that it was torn at `size`. */
 static enum tail
-judge(const struct undo *u, const struct record *r, uint64_t size)
+judge(const struct undo *u, const struct record *r, uint64_t size,
+    bool torn_here)
 {
 	struct undo_plan plan;
 	uint64_t n = size - r->old_size, proven = 0, at;
@@ -211,7 +213,7 @@ judge(const struct undo *u, const struct record *r, uint64_t size)
 		goto out;
 	/* A disk tears at its sectors: any other end was written by somebody
 	 * who came to it. */
-	if (proven < n && size % SECTOR != 0)
+	if (proven < n && size % SECTOR != 0 && !torn_here)
 		goto out;
 	if (proven < 5)
 		proven = n < 5 ? n : 5;
@@ -236,7 +238,7 @@ out:
 /* The slot's copy knows, or the record's sums must. */
 static enum tail
 tail_of(const struct undo *u, const struct record *r, const struct stat *st,
-    uint64_t size)
+    uint64_t size, bool torn_here)
 {
 	struct slot_append what = { .ino = st->st_ino,
 	    .old_size = r->old_size, .new_size = r->new_size };
@@ -250,7 +252,40 @@ tail_of(const struct undo *u, const struct record *r, const struct stat *st,
 	case SLOT_TAIL_UNKNOWN:
 		break;
 	}
-	return judge(u, r, size);
+	return judge(u, r, size, torn_here);
+}
+
+/*
+ * Where the bytes of [from, size) end that are not zero. A journal may have a
+ * file's new size before its last block has the bytes, and zeros are no mail
+ * of anybody: a message in an mbox ends with a line end. -1 with errno.
+ */
+static int
+end_of_text(int fd, uint64_t from, uint64_t size, uint64_t *end_r)
+{
+	char *piece = mem_alloc(PIECE);
+	uint64_t end = size;
+	int r = 0;
+
+	while (end > from) {
+		size_t n = end - from < PIECE ? (size_t)(end - from) : PIECE;
+		ssize_t got = file_pread_full(fd, piece, n, (off_t)(end - n));
+
+		if (got != (ssize_t)n) {
+			errno = got < 0 ? errno : EIO;
+			r = -1;
+			break;
+		}
+		while (n && piece[n - 1] == '\0') {
+			n--;
+			end--;
+		}
+		if (n)
+			break;
+	}
+	free(piece);
+	*end_r = end;
+	return r;
 }
 
 int
@@ -259,6 +294,7 @@ undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 {
 	struct record r;
 	struct stat st;
+	uint64_t end;
 	ssize_t n;
 
 	*cut_r = 0;
@@ -272,10 +308,15 @@ undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 		return 0;
 	if (fstat(u->fd, &st) < 0)
 		return verdict_errno(v, errno, "fstat");
-	/* A record that was copied with the file, or an append that ended. */
-	if (r.ino != (uint32_t)st.st_ino || *size <= r.old_size || *size >= r.new_size)
+	/* A record that was copied with the file, or other mail behind it. */
+	if (r.ino != (uint32_t)st.st_ino || *size <= r.old_size || *size > r.new_size)
 		return 0;
-	switch (tail_of(u, &r, &st, *size)) {
+	if (end_of_text(u->fd, r.old_size, *size, &end) < 0)
+		return verdict_errno(v, errno, "read behind the undo record");
+	if (end == r.new_size)
+		return 0;	/* an append that ended */
+	switch (end == r.old_size ? TAIL_OURS :
+	    tail_of(u, &r, &st, end, end < *size)) {
 	case TAIL_FOREIGN:
 		return 0;
 	case TAIL_UNREADABLE:

@@ -21,8 +21,9 @@
  * it to the byte. After a power cut it has not; then the record's check sums
  * of the message's beginning speak, at up to UNDO_MARKS offsets, multiples of
  * a power of two in the file: each that the tail reaches must agree, the file
- * must end where a disk can tear it (at a sector), and behind the last mark
- * no From_ line may stand. Everything else stays, whoever wrote it.
+ * must end where a disk can tear it (at a sector, or in zeros: the size may be
+ * on the disk before the last block), and behind the last mark no From_ line
+ * may stand. Everything else stays, whoever wrote it.
  */
 #ifndef STORE_MBOX_UNDO_H
 #define STORE_MBOX_UNDO_H

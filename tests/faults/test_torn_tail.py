@@ -118,6 +118,32 @@ def test_torn_tail_goes(place, size, shm, results):
     results.append(f"torn tails, {place.name}, {size} bytes: {len(points)} cuts")
 
 
+@PLACES
+@pytest.mark.parametrize("slot", [True, False], ids=["killed", "power cut"])
+@pytest.mark.parametrize("size", [700, 300000])
+def test_zeros_go_with_it(place, slot, size, shm):
+    """The disk had the new size, or some of it, before the last blocks."""
+    t = Torn(place, shm, size)
+    if not slot:
+        t.copies = {}
+        for name in os.listdir(os.path.join(t.a.root, "state", "locks")):
+            if name.endswith(".copy"):
+                os.unlink(os.path.join(t.a.root, "state", "locks", name))
+    for keep in [0] + cuts(t.length, len(t.old), 4):
+        for zeros in sorted({1, t.length - keep, (t.length - keep) // 2 or 1}):
+            t.tear(keep)
+            t.append(b"\0" * zeros)
+            assert sweep.deliver(t.a, "second", 2000) == 0
+            assert t.a.read().tokens == sweep.OLD + ["second"], (keep, zeros)
+            assert b"\0" not in sweep.snapshot(t.a)
+            # Longer than the message: somebody else has written, too.
+            t.tear(keep)
+            t.append(b"\0" * (t.length - keep + 1))
+            before = sweep.snapshot(t.a)
+            assert sweep.deliver(t.a, "second", 2000) == 0
+            assert sweep.snapshot(t.a).startswith(before)
+
+
 FOREIGN = {
     "mail": agents.mbox_bytes("foreign", 900),
     "short mail": b"From a@b Sat Nov 21 03:00:00 2026\n\nx\n\n",
