@@ -45,6 +45,7 @@ struct delivery {
 	bool stored;		/* delivery_follow has something to do */
 	bool finished;		/* and delivery_finish has done its part */
 	bool logged;		/* the delivery log makes it durable */
+	uint64_t record;	/* its place there; 0: none */
 	int64_t began_us;
 	uint64_t size, repaired;
 	unsigned locks_broken;
@@ -416,7 +417,7 @@ set_logged(struct delivery *d, bool logged)
 }
 
 static bool
-add_to_log(const struct delivery *d)
+add_to_log(struct delivery *d)
 {
 	struct redo_copy copies[REDO_COPIES_MAX];
 	char mark[REDO_MARK_MAX];
@@ -427,8 +428,21 @@ add_to_log(const struct delivery *d)
 			return false;
 		copies[i].mark = text;
 	}
-	return redo_add(d->agent->redo, d->agent->redo_slot, copies,
+	d->record = redo_add(d->agent->redo, d->agent->redo_slot, copies,
 	    d->plan.copy_count);
+	return d->record != 0;
+}
+
+/* All but what the log is to have first. */
+static int
+publish_early(struct delivery *d, struct verdict *v)
+{
+	for (size_t i = 0; i < d->plan.copy_count; i++)
+		if (!(d->logged &&
+		    mailbox_redo_first(d->plan.copies[i].box)) &&
+		    mailbox_publish(d->plan.copies[i].box, v) < 0)
+			return -1;
+	return 0;
 }
 
 /* The log does not do it: as if there were none. */
@@ -439,10 +453,14 @@ unlog(struct delivery_job *job)
 		return;
 	set_logged(job->delivery, false);
 	job->result = each_copy(job->delivery, mailbox_settle, job->verdict);
+	if (job->result == 0)
+		job->result = each_copy(job->delivery, mailbox_publish,
+		    job->verdict);
 }
 
-/* Published mail becomes durable by one sync of the log. What the log does not
- * take is not `logged` afterwards, and synced where it lies. */
+/* Mail becomes durable by one sync of the log, and then all of it is
+ * published. What the log does not take is not `logged` afterwards, and synced
+ * where it lies. */
 static void
 write_log(struct delivery_job *jobs, size_t n)
 {
@@ -467,9 +485,19 @@ write_log(struct delivery_job *jobs, size_t n)
 	if (!begun)
 		return;
 	safe = redo_commit(agent->redo, agent->redo_slot);
+	for (size_t i = 0; i < n; i++) {
+		struct delivery *d = jobs[i].delivery;
+
+		if (!safe)
+			unlog(&jobs[i]);
+		else if (jobs[i].result == 0 && d->logged)
+			jobs[i].result = each_copy(d, mailbox_publish,
+			    jobs[i].verdict);
+		if (jobs[i].result < 0 && d->record)
+			redo_void(agent->redo, d->record);
+	}
+	/* Not before: the keeper syncs what was published until now. */
 	redo_end(agent->redo, agent->redo_slot);
-	for (size_t i = 0; i < n && !safe; i++)
-		unlog(&jobs[i]);
 }
 
 /* --- the end of several at once ---------------------------------------------------- */
@@ -596,8 +624,8 @@ delivery_commit_all(struct delivery_job *jobs, size_t n)
 			    jobs[i].verdict);
 	for (size_t i = 0; i < n; i++)
 		if (jobs[i].result == 0)
-			jobs[i].result = each_copy(jobs[i].delivery,
-			    mailbox_publish, jobs[i].verdict);
+			jobs[i].result = publish_early(jobs[i].delivery,
+			    jobs[i].verdict);
 	write_log(jobs, n);
 	at_once(jobs, n, mailbox_sync);
 	for (size_t i = 0; i < n; i++)

@@ -44,7 +44,12 @@ mailbox_settle(struct mailbox *mb, struct verdict *v)
 int
 mailbox_publish(struct mailbox *mb, struct verdict *v)
 {
-	return mb->ops->publish(mb, v);
+	if (mb->published)
+		return 0;
+	if (mb->ops->publish(mb, v) < 0)
+		return -1;
+	mb->published = true;
+	return 0;
 }
 
 int
@@ -97,6 +102,12 @@ size_t
 mailbox_keywords_lost(const struct mailbox *mb)
 {
 	return mb->keywords_lost;
+}
+
+bool
+mailbox_redo_first(const struct mailbox *mb)
+{
+	return mb->ops->redo_first;
 }
 
 bool

@@ -74,6 +74,7 @@ struct redo_copy;
 int mailbox_open(const struct mailbox_spec *spec, const struct content *content,
     struct mailbox **mb_r, struct verdict *v);
 int mailbox_settle(struct mailbox *mb, struct verdict *v);
+/* What is published already stays so. */
 int mailbox_publish(struct mailbox *mb, struct verdict *v);
 int mailbox_sync(struct mailbox *mb, struct verdict *v);
 void mailbox_retract(struct mailbox *mb);
@@ -97,6 +98,10 @@ size_t mailbox_keywords_lost(const struct mailbox *mb);
  * false for a copy whose bytes are not in memory.
  */
 bool mailbox_redo(const struct mailbox *mb, struct redo_copy *c_r);
+/* Is it complete before? Then the log has the message first: a Maildir's new
+ * name may reach the disk before the bytes of its file do, and if the log did
+ * not have them nobody could tell. */
+bool mailbox_redo_first(const struct mailbox *mb);
 
 int mailbox_deliver(const struct mailbox_spec *spec,
     const struct content *content, struct verdict *v);

@@ -18,6 +18,7 @@ struct mailbox {
 	uint64_t repaired;
 	unsigned locks_broken;
 	size_t keywords_lost;
+	bool published;
 };
 
 struct mailbox_ops {
@@ -33,6 +34,7 @@ struct mailbox_ops {
 	int (*descriptor)(const struct mailbox *mb);
 	/* Fills what is the format's in a redo_copy. */
 	bool (*redo)(const struct mailbox *mb, struct redo_copy *c);
+	bool redo_first;	/* it has all of that before publish */
 	size_t size;		/* of the struct that begins with a mailbox */
 };
 

@@ -46,6 +46,7 @@ struct maildir {
 	char *piece;
 	size_t n;
 	bool whole;		/* the piece is all of it, and is kept */
+	bool linked;
 	dev_t dev;
 };
 
@@ -348,6 +349,9 @@ maildir_open(struct mailbox *mb, struct verdict *v)
 	if (!m->whole) {
 		free(m->piece);
 		m->piece = NULL;
+	} else if (make_name(m, m->name) < 0) {
+		return verdict_errno(v, errno, "name a message in %s",
+		    mb->spec->path);
 	}
 	/* An alias may have hundreds of copies open. */
 	if (!mb->spec->keep_dir)
@@ -374,16 +378,18 @@ maildir_publish(struct mailbox *mb, struct verdict *v)
 	struct maildir *m = maildir_of(mb);
 
 	for (int i = 0; i < NAME_TRIES; i++) {
-		if (make_name(m, m->name) < 0)
+		if (!m->name[0] && make_name(m, m->name) < 0)
 			break;
-		if (m->tmp_name[0] ?
+		m->linked = m->tmp_name[0] ?
 		    linkat(m->tmp, m->tmp_name, m->dest, m->name, 0) == 0 :
-		    file_link_open(m->fd, m->dest, m->name) == 0)
+		    file_link_open(m->fd, m->dest, m->name) == 0;
+		if (m->linked)
 			return 0;
-		if (errno != EEXIST)
+		/* The redo log may have this name. */
+		if (errno != EEXIST || m->whole)
 			break;
+		m->name[0] = '\0';
 	}
-	m->name[0] = '\0';
 	return verdict_errno(v, errno, "link message into %s", mb->spec->path);
 }
 
@@ -412,7 +418,7 @@ maildir_close(struct mailbox *mb)
 
 	/* A reader may have moved it to cur: then it was seen, and the sender
 	 * will send it again; better twice than not at all. */
-	if (m->name[0] && !m->done &&
+	if (m->linked && !m->done &&
 	    unlinkat(m->dest, m->name, 0) == 0)
 		(void)file_sync(m->dest);
 	if (m->tmp_name[0])
@@ -467,6 +473,7 @@ maildir_redo(const struct mailbox *mb, struct redo_copy *c)
 
 const struct mailbox_ops maildir_ops = {
 	.redo = maildir_redo,
+	.redo_first = true,
 	.descriptor = maildir_descriptor,
 	.open = maildir_open,
 	.settle = maildir_settle,

@@ -537,7 +537,7 @@ compose(const struct redo_copy *copies, size_t n, struct buf *text,
 	return 0;
 }
 
-static bool
+static uint64_t
 write_record(struct redo *r, const struct redo_copy *copies, size_t n,
     struct buf *text)
 {
@@ -550,11 +550,11 @@ write_record(struct redo *r, const struct redo_copy *copies, size_t n,
 	uint64_t page;
 
 	if (compose(copies, n, text, ends, iov, &h) < 0)
-		return false;
+		return 0;
 	page = reserve(r, sizeof(h) + (size_t)h.n);
 	if (page == 0) {
 		atomic_fetch_add(&s->direct, 1);
-		return false;
+		return 0;
 	}
 	memcpy(h.secret, u->secret, sizeof(h.secret));
 	h.at = page * REDO_PAGE;
@@ -563,7 +563,7 @@ write_record(struct redo *r, const struct redo_copy *copies, size_t n,
 	if (file_pwritev_all(r->segment[r->generation & 1], iov,
 	    (int)(1 + 2 * n), (off_t)h.at) < 0) {
 		atomic_store(&s->broken, true);
-		return false;
+		return 0;
 	}
 	/* Behind the write: who syncs up to this number has it. */
 	r->ticket = atomic_fetch_add(&u->written, 1) + 1;
@@ -573,23 +573,35 @@ write_record(struct redo *r, const struct redo_copy *copies, size_t n,
 		call_keeper(s);
 	atomic_fetch_add(&s->records, 1);
 	atomic_fetch_add(&s->bytes, h.n);
-	return true;
+	return h.at;
 }
 
-bool
+uint64_t
 redo_add(struct redo *r, unsigned slot, const struct redo_copy *copies,
     size_t n)
 {
 	struct buf text;
-	bool ok;
+	uint64_t place;
 
 	(void)slot;
 	if (n == 0 || n > REDO_COPIES_MAX)
-		return false;
+		return 0;
 	buf_init(&text, REDO_RECORD_MAX);
-	ok = write_record(r, copies, n, &text);
+	place = write_record(r, copies, n, &text);
 	buf_release(&text);
-	return ok;
+	return place;
+}
+
+void
+redo_void(struct redo *r, uint64_t place)
+{
+	static const struct redo_record none;
+	int fd = r->segment[r->generation & 1];
+
+	/* If that fails, a power cut would show the message that nobody was
+	 * told of. */
+	if (file_pwrite_all(fd, &none, sizeof(none), (off_t)place) == 0)
+		(void)file_datasync(fd);
 }
 
 static void

@@ -2,9 +2,10 @@
  * The redo log (settings.delivery_log): deliveries that end at the same time
  * wait for one sync of one file instead of one each.
  *
- * A mailbox is locked, written and shown as always, but not synced. Then the
- * same bytes and the place where they are go into the log, which was allocated
- * before; when that is synced, success may be said. The mailboxes are synced
+ * A mailbox is locked and written as always, but not synced; a message in a
+ * Maildir gets no name yet. Then the same bytes and the place where they are go
+ * into the log, which was allocated before; when that is synced and the Maildir
+ * shows its message, success may be said. The mailboxes are synced
  * behind, all together by syncfs(2), and the log is free again. When processes
  * die nothing is to be done: the kernel has every byte. After a power cut
  * redo_replay() makes the mailboxes what the log says they were.
@@ -18,7 +19,8 @@
  *		redo_stop(r, &v)	all have ended: sync, and mark it clean
  *	worker	if (redo_begin(r, slot)) {
  *			redo_add(r, slot, copies, n) ...
- *			redo_commit(r, slot)	waits: now say 250
+ *			redo_commit(r, slot)	waits
+ *			publish in Maildirs: now 250 may be said
  *			redo_end(r, slot)
  *		}
  *
@@ -102,12 +104,15 @@ void redo_close(struct redo **r);
 bool redo_covers(struct redo *r, const struct redo_copy *c);
 /* False: there is no log just now; sync. */
 bool redo_begin(struct redo *r, unsigned slot);
-/* One record, all of it or nothing. false: no room; these copies need a sync
- * of their own. May be called several times before redo_commit. */
-bool redo_add(struct redo *r, unsigned slot, const struct redo_copy *copies,
+/* One record, all of it or nothing; its place. 0: no room; these copies need a
+ * sync of their own. May be called several times before redo_commit. */
+uint64_t redo_add(struct redo *r, unsigned slot, const struct redo_copy *copies,
     size_t n);
 /* Waits until what was added is on the disk. false: it may not be; sync. */
 bool redo_commit(struct redo *r, unsigned slot);
+/* Before redo_end: takes back a record, since the delivery failed after all
+ * and the sender will come again. */
+void redo_void(struct redo *r, uint64_t place);
 void redo_end(struct redo *r, unsigned slot);
 
 /* --- in the master and in the keeper ---------------------------------------- */

@@ -22,6 +22,15 @@
 /* The end of a message by which it is known to be whole. */
 #define TAIL ((size_t)512)
 #define NAME_MAX_BYTES 255
+/* Mailboxes of which the end is remembered; a forgotten one is searched. */
+#define ENDS 1024
+
+/* Where a message of the log ends that is where it was put. */
+struct end {
+	dev_t dev;
+	ino_t ino;
+	uint64_t at;
+};
 
 struct replay {
 	struct redo *redo;
@@ -29,7 +38,7 @@ struct replay {
 	struct redo_names names;
 	struct verdict verdict;
 	char root[4096];	/* of the last mailbox */
-	bool unsynced;		/* something was written below it */
+	struct end ends[ENDS];
 };
 
 /* --- mbox ---------------------------------------------------------------------- */
@@ -53,6 +62,17 @@ compare(struct str there, struct str wanted)
 	return whole ? LIKE_EQUAL : LIKE_TORN;
 }
 
+/* What is behind the mark, up to the next message. */
+static struct str
+this_message(struct str there, const struct redo_copy *c)
+{
+	struct str rest = str_sub(there, 0, c->bytes.n + FIELDS_MAX);
+	ptrdiff_t next = c->spec.variant == CONTENT_MBOXCL2 ? -1 :
+	    str_find(rest, STR("\n\nFrom "));
+
+	return next < 0 ? rest : str_sub(rest, 0, (size_t)next + 1);
+}
+
 /* The message under its mark, whole: another program may have written into
  * its header, so only mark and end are compared. */
 static bool
@@ -72,7 +92,7 @@ holds(struct str there, const struct redo_copy *c)
 		if (at < 0)
 			return false;
 		there = str_sub(there, (size_t)at + c->mark.n, there.n);
-		if (str_find(str_sub(there, 0, c->bytes.n + FIELDS_MAX), end) >= 0)
+		if (str_find(this_message(there, c), end) >= 0)
 			return true;
 	}
 }
@@ -106,16 +126,38 @@ write_in_place(int fd, const struct redo_copy *c, struct verdict *v)
 	return 0;
 }
 
+static struct end *
+end_of(struct replay *p, const struct stat *st)
+{
+	return &p->ends[st->st_ino % ENDS];
+}
+
+/*
+ * Nothing, or only a beginning, is where the message was put. Has a reader
+ * deleted mail before it, so that it is elsewhere and the mailbox ends here by
+ * chance? Not if the message that it was put behind is in its place.
+ */
+static bool
+may_be_elsewhere(struct replay *p, const struct stat *st,
+    const struct redo_copy *c, struct str there)
+{
+	const struct end *e = end_of(p, st);
+
+	return str_find(there, c->mark) < 0 && !(e->dev == st->st_dev &&
+	    e->ino == st->st_ino && e->at == c->offset);
+}
+
 static int
-judge_mbox(int fd, const struct redo_copy *c, enum redo_outcome *outcome_r,
-    struct verdict *v)
+judge_mbox(struct replay *p, int fd, const struct redo_copy *c,
+    enum redo_outcome *outcome_r, struct verdict *v)
 {
 	size_t n = c->before.n + c->bytes.n;
 	enum likeness like = LIKE_OTHER;
 	struct stat st;
 	char *wanted, *there;
 	ssize_t got = 0;
-	int found;
+	bool elsewhere = true;
+	int found = 0;
 
 	if (fstat(fd, &st) < 0)
 		return verdict_errno(v, errno, "fstat %s", c->spec.path);
@@ -128,29 +170,31 @@ judge_mbox(int fd, const struct redo_copy *c, enum redo_outcome *outcome_r,
 		if (got >= 0)
 			like = compare(str_mem(there, (size_t)got),
 			    str_mem(wanted, n));
+		if (got >= 0 && like == LIKE_TORN)
+			elsewhere = may_be_elsewhere(p, &st, c,
+			    str_mem(there, (size_t)got));
 		free(there);
 		free(wanted);
 	}
 	if (got < 0)
 		return verdict_errno(v, errno, "read %s", c->spec.path);
-	if (like == LIKE_EQUAL) {
-		*outcome_r = REDO_THERE;
-		return 0;
-	}
-	if (like == LIKE_TORN) {
-		*outcome_r = REDO_MENDED;
-		return write_in_place(fd, c, v);
-	}
-	found = search_mbox(fd, (uint64_t)st.st_size, c);
+	if (like != LIKE_EQUAL && elsewhere)
+		found = search_mbox(fd, (uint64_t)st.st_size, c);
 	if (found < 0)
 		return verdict_errno(v, errno, "read %s", c->spec.path);
-	*outcome_r = found ? REDO_THERE : REDO_ADDED;
+	*outcome_r = found || like == LIKE_EQUAL ? REDO_THERE :
+	    like == LIKE_TORN ? REDO_MENDED : REDO_ADDED;
+	if (*outcome_r == REDO_MENDED && write_in_place(fd, c, v) < 0)
+		return -1;
+	if (!found && like != LIKE_OTHER)
+		*end_of(p, &st) = (struct end){ .dev = st.st_dev,
+		    .ino = st.st_ino, .at = c->offset + n };
 	return 0;
 }
 
 static int
-redo_mbox(const struct redo_copy *c, enum redo_outcome *outcome_r,
-    struct verdict *v)
+redo_mbox(struct replay *p, const struct redo_copy *c,
+    enum redo_outcome *outcome_r, struct verdict *v)
 {
 	struct source bytes = { .mem = c->bytes.p, .fd = -1, .n = c->bytes.n };
 	/* As it is: all of it is called a header that nothing is taken from. */
@@ -162,7 +206,7 @@ redo_mbox(const struct redo_copy *c, enum redo_outcome *outcome_r,
 	spec.variant = CONTENT_PLAIN;
 	if (mailbox_open(&spec, &content, &mb, v) < 0)
 		return -1;
-	r = judge_mbox(mailbox_descriptor(mb), c, outcome_r, v);
+	r = judge_mbox(p, mailbox_descriptor(mb), c, outcome_r, v);
 	if (r == 0 && *outcome_r == REDO_ADDED &&
 	    (mailbox_publish(mb, v) < 0 || mailbox_sync(mb, v) < 0))
 		r = -1;
@@ -366,7 +410,7 @@ redo_copy(struct replay *p, struct redo_copy *c, const struct redo_record *h,
 	c->spec.lock.stale_ms = p->how->stale_ms;
 	c->spec.lock.slot_dir = p->how->slot_dir;
 	c->spec.hostname = p->how->hostname;
-	r = c->spec.format == MAILBOX_MBOX ? redo_mbox(c, &outcome, &why) :
+	r = c->spec.format == MAILBOX_MBOX ? redo_mbox(p, c, &outcome, &why) :
 	    redo_maildir(c, &outcome, &why);
 	if (r < 0) {
 		outcome = REDO_SET_ASIDE;

@@ -107,6 +107,8 @@ spec_of(enum mailbox_format format, const char *path)
 	    .timeout_ms = 2000, .stale_ms = 300000 } };
 }
 
+static bool taken_back;	/* the next delivery says that it failed after all */
+
 /* Delivers a message through the log, as lda/delivery does. */
 static bool
 deliver(unsigned slot, enum mailbox_format format, const char *path,
@@ -119,6 +121,7 @@ deliver(unsigned slot, enum mailbox_format format, const char *path,
 	struct mailbox *mb = NULL;
 	char head[128], text[128], mark[64];
 	struct source source = { .mem = text, .fd = -1 };
+	uint64_t place;
 	bool ok;
 
 	count++;
@@ -134,13 +137,17 @@ deliver(unsigned slot, enum mailbox_format format, const char *path,
 	content.body = 12;
 	spec.flags = flags;
 	if (mailbox_open(&spec, &content, &mb, &v) < 0 ||
-	    mailbox_settle(mb, &v) < 0 || mailbox_publish(mb, &v) < 0 ||
+	    mailbox_settle(mb, &v) < 0 || (!mailbox_redo_first(mb) &&
+	    mailbox_publish(mb, &v) < 0) ||
 	    !mailbox_redo(mb, &copy) || !redo_covers(log_, &copy))
 		fail_msg("%s", v.detail);
 	copy.mark = str_of(mark);
 	ok = redo_begin(log_, slot);
-	if (ok)
-		ok = redo_add(log_, slot, &copy, 1) && redo_commit(log_, slot);
+	place = ok ? redo_add(log_, slot, &copy, 1) : 0;
+	ok = place && redo_commit(log_, slot);
+	assert_int_equal(mailbox_publish(mb, &v), 0);
+	if (taken_back)
+		redo_void(log_, place);
 	redo_end(log_, slot);
 	assert_int_equal(mailbox_sync(mb, &v), 0);
 	mailbox_close(&mb);
@@ -558,6 +565,30 @@ torn_records_are_passed_over(void **state)
 }
 
 /* Bytes of an earlier use of the segment mean nothing. */
+/* The sender was told to come again. */
+static void
+what_was_taken_back_is_not_replayed(void **state)
+{
+	size_t n;
+
+	(void)state;
+	if (!begin_log())
+		return;
+	assert_true(deliver(0, MAILBOX_MBOX, "box", 0, "one"));
+	remember("box");
+	taken_back = true;
+	assert_true(deliver(0, MAILBOX_MBOX, "other", 0, "two"));
+	taken_back = false;
+	power_cut();
+	write_file("box", "", 0);
+	write_file("other", "", 0);
+	replay();
+	assert_int_equal(outcome_count, 1);
+	is_as_remembered("box");
+	(void)read_file("other", &n);
+	assert_int_equal(n, 0);
+}
+
 static void
 records_of_before_are_not_replayed(void **state)
 {
@@ -816,6 +847,7 @@ main(void)
 		TEST(what_a_reader_took_to_cur_stays_there),
 		TEST(what_has_no_place_is_set_aside),
 		TEST(torn_records_are_passed_over),
+		TEST(what_was_taken_back_is_not_replayed),
 		TEST(records_of_before_are_not_replayed),
 		TEST(two_segments_are_replayed_in_order),
 		TEST(a_full_log_says_so_until_it_is_flushed),
