@@ -1,0 +1,261 @@
+"""Power cuts with the delivery log: what was acknowledged is in its mailbox
+once, whole, after vbox-lmtpd has come up on the disk that was left."""
+
+import os
+import random
+import subprocess
+import threading
+import time
+
+import pytest
+
+import agents
+import mounts
+from powered import Machine, sync_file_system
+
+pytestmark = pytest.mark.release
+
+LONG = int(os.environ.get("VBOX_SOAK", "0")) >= 5000
+FS = ["ext4", "xfs"]
+MODES = {"log": {}, "classic": {"delivery_log": 0}}
+
+
+@pytest.fixture
+def machine(shm, programs, own_mounts):
+    made = []
+
+    def make(**kw):
+        made.append(Machine(shm, programs, **kw))
+        return made[-1]
+    return make
+
+
+def comes_up(m, cut):
+    """The service mends; its answer to mail for everybody; all boxes."""
+    with m.after(cut):
+        m.start()
+        wrong = []
+        said = m.said()
+        with m.service.connect() as c:
+            c.hello()
+            for u in m.users:
+                for d in ("d1.test", "d2.test"):
+                    rcpt, r = c.message([f"{u}@{d}"],
+                                        agents.message("next", 100))
+                    if r[0][:3] != "250":
+                        wrong.append(f"next mail for {u}@{d}: {r}")
+        assert m.service.stop() == 0
+        m.service = None
+        for box, (tokens, _) in m.contents().items():
+            if tokens.count("next") != 1:
+                wrong.append(f"{box}: next {tokens.count('next')} times")
+        wrong += m.wrongs(cut)
+        m.log.write_text("")
+        m.start()
+        if "mending" in m.said():
+            wrong.append("mended twice: " + m.said())
+        assert m.service.stop() == 0
+        m.service = None
+    return wrong, said
+
+
+def mends(m, cut, count=None):
+    wrong, said = comes_up(m, cut)
+    assert not wrong, "\n".join(wrong[:20]) + "\n" + said
+    if count is not None:
+        assert "mending mailboxes" in said
+        assert f" {count} written again, 0 set aside" in said, said
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fs", FS)
+def test_stored_survives_a_power_cut(mode, fs, machine):
+    """mbox and Maildir, old and new, one recipient and several."""
+    with machine(fs=fs, users=("fred", "late", "ann"), **MODES[mode]) as m:
+        m.start()
+        for n in range(3):
+            m.deliver(f"one{n}", "fred@d1.test", size=500 + 7000 * n)
+            m.deliver(f"two{n}", "fred@d2.test", size=500 + 7000 * n)
+        m.deliver("late", "late@d1.test")
+        m.deliver("later", "late@d2.test")
+        m.deliver("many", "fred@d1.test", "fred@d2.test", "ann@d1.test",
+                  "ann@d2.test", "late@d1.test", "late@d2.test")
+        cut = m.cut()
+        m.down()
+        mends(m, cut, 14 if mode == "log" else None)
+
+
+def test_without_a_sync_of_the_log_it_is_lost(machine):
+    """The test above can fail."""
+    lib = next((p for p in ("/usr/lib/x86_64-linux-gnu/libeatmydata.so",
+                            "/usr/lib/aarch64-linux-gnu/libeatmydata.so")
+                if os.path.exists(p)), None)
+    if lib is None:
+        pytest.skip("no libeatmydata")
+    with machine() as m:
+        m.start()       # with a log that is there
+        m.service.stop()
+        m.start(env={"LD_PRELOAD": lib})
+        m.deliver("one", "fred@d1.test")
+        m.deliver("two", "fred@d2.test")
+        cut = m.cut()
+        m.down()
+        wrong, _ = comes_up(m, cut)
+        assert "fred@d1.test: one 0 times" in wrong
+        assert "fred@d2.test: two 0 times" in wrong
+
+
+def test_keep_and_folder_are_one_record(machine):
+    """Two copies of a message for one user: both are there again."""
+    with machine() as m:
+        for d in ("d1.test", "d2.test"):
+            m.site.own_file(m.site.home / d / "fred" / ".dovecot.sieve",
+                            b'require ["fileinto","mailbox","imap4flags"];\n'
+                            b'fileinto :create :flags "\\\\Flagged" "lists";\n'
+                            b'keep;\n')
+        sync_file_system(m.base)
+        m.start()
+        for n in range(3):
+            for d in ("d1.test", "d2.test"):
+                m.deliver(f"both{n}", f"fred@{d}")
+        m.acknowledged *= 2
+        cut = m.cut()
+        m.down()
+        with m.after(cut):
+            m.start()
+            assert not m.wrongs(cut), m.wrongs(cut)
+            assert "12 written again" in m.said()
+            names = os.listdir(m.site.box("d2.test", "fred") / ".lists" / "cur")
+            assert len(names) == 3 and all(n.endswith(":2,F") for n in names)
+
+
+@pytest.mark.parametrize("synced", [False, True])
+def test_a_reader_was_there(synced, machine):
+    """Taken to cur with flags, and a field written into an mbox."""
+    with machine() as m:
+        m.start()
+        for n in range(4):
+            m.deliver(f"m{n}", "fred@d1.test")
+            m.deliver(f"m{n}", "fred@d2.test")
+        box = m.site.box("d2.test", "fred")
+        for name in os.listdir(box / "new")[:2]:
+            os.rename(box / "new" / name, box / "cur" / f"{name}:2,S")
+        mbox = m.site.box("d1.test", "fred")
+        with open(mbox, "r+b") as f:
+            data = f.read().replace(b"X-Token: m1 ", b"Status: RO\nX-Token: m1 ")
+            f.seek(0)
+            f.write(data)
+        if synced:
+            sync_file_system(m.base)
+        cut = m.cut()
+        m.down()
+        mends(m, cut, 0 if synced else 8)
+
+
+@pytest.mark.parametrize("gone", [1, 2, 3])
+def test_a_reader_has_deleted(gone, machine):
+    """Old mail is deleted, and the others of the box have moved to where it
+    was: the box ends where a message of the log once began, and still none is
+    there twice."""
+    with machine() as m:
+        m.start()
+        for n in range(3):
+            m.deliver(f"m{n}", "fred@d1.test")
+        assert m.service.stop() == 0    # these are no longer in the log
+        m.start()
+        for n in range(3, 6):
+            m.deliver(f"m{n}", "fred@d1.test")
+        mbox = m.site.box("d1.test", "fred")
+        data = mbox.read_bytes()
+        assert len(data) % 6 == 0       # all of one length
+        with open(mbox, "r+b") as f:
+            f.write(data[gone * len(data) // 6:])
+            f.truncate()
+        sync_file_system(m.base)
+        path, had = m.cut()
+        m.down()
+        mends(m, (path, had[gone:]), 0)
+
+
+def test_a_failed_delivery_does_not_come_back(machine):
+    """The log has the message before the Maildir has; when that refuses it,
+    the sender is told to come again, and the log forgets it."""
+    with machine() as m:
+        m.start()
+        m.deliver("one", "fred@d2.test")
+        new = str(m.site.box("d2.test", "fred") / "new")
+        try:
+            mounts.run("chattr", "+i", new)
+        except subprocess.CalledProcessError:
+            pytest.skip("no chattr here")
+        with m.service.connect() as c:
+            c.hello()
+            r = m.send(c, "two", ["fred@d2.test"])
+        assert r[1].startswith("4"), r
+        mounts.run("chattr", "-i", new)
+        m.deliver("two", "fred@d2.test")
+        cut = m.cut()
+        m.down()
+        mends(m, cut, 2)
+
+
+class Load:
+    """Clients that deliver until they are told to end."""
+
+    def __init__(self, m, clients):
+        self.m, self.stop, self.trouble = m, threading.Event(), []
+        self.threads = [threading.Thread(target=self.run, args=(n,))
+                        for n in range(clients)]
+        for t in self.threads:
+            t.start()
+
+    def run(self, n):
+        rng = random.Random(n)
+        try:
+            with self.m.service.connect() as c:
+                c.hello()
+                k = 0
+                while not self.stop.is_set():
+                    k += 1
+                    boxes = [f"{u}@{d}" for u in self.m.users
+                             for d in ("d1.test", "d2.test")]
+                    rcpts = rng.sample(boxes, rng.choice([1, 1, 1, 3]))
+                    r = self.m.send(c, f"c{n}k{k}", rcpts,
+                                    rng.choice([200, 3000, 9000, 70000]))
+                    if not all(x.startswith("250") for x in r):
+                        self.trouble.append(r)
+        except (OSError, AssertionError, ValueError) as e:
+            self.trouble.append(repr(e))
+
+    def end(self):
+        self.stop.set()
+        for t in self.threads:
+            t.join()
+        assert not self.trouble, self.trouble[:3]
+
+
+@pytest.mark.parametrize("fs,flush,mode", [
+    ("ext4", "1h", "log"), ("ext4", "100ms", "log"), ("xfs", "100ms", "log"),
+    ("ext4", "1h", "classic")])
+def test_cut_under_load(fs, flush, mode, machine):
+    """At any moment, while records, flushes and mailboxes are under way."""
+    rng = random.Random(os.environ.get("VBOX_SEED"))
+    with machine(fs=fs, users=tuple("abcd"), delivery_log_flush=flush,
+                 options={"ext4": "loop", "xfs": "loop,nouuid"}[fs],
+                 **MODES[mode]) as m:
+        m.start()
+        load = Load(m, 8)
+        cuts = []
+        for _ in range(40 if LONG else 6):
+            time.sleep(rng.uniform(0.02, 0.4))  # a moment, not a wait
+            cuts.append(m.cut())
+        load.end()
+        m.down()
+        bad = []
+        for n, cut in enumerate(cuts):
+            wrong, said = comes_up(m, cut)
+            if wrong:
+                bad.append(f"cut {n}, {len(cut[1])} acknowledged: " +
+                           "; ".join(wrong[:10]) + "\n" + said)
+        assert not bad, "\n".join(bad)
+        assert cuts[-1][1]
