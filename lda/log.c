@@ -145,6 +145,19 @@ log_connect(void)
 }
 
 void
+log_own(void)
+{
+	int shared = logger.fd;
+
+	logger.fd = -1;
+	log_connect();
+	if (logger.fd < 0)
+		logger.fd = shared;
+	else
+		file_close(&shared);
+}
+
+void
 log_reopen(void)
 {
 	log_close();

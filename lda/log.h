@@ -54,6 +54,10 @@ struct log_line {
 void log_open(const char *program, const struct settings *s);
 /* Connects or opens the target now, for a process that will not be able to. */
 void log_connect(void);
+/* The same for a process that got an open target from its parent: those who write
+ * to one open file wait for each other, asleep. What cannot be opened any more
+ * stays shared. */
+void log_own(void);
 /* Opens a file anew, after its rotation; connects to the others again. */
 void log_reopen(void);
 void log_close(void);

@@ -315,7 +315,7 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 	open_journal(w);
 	w->site.retry = w->retry;
 	warm_up(w);
-	log_connect();
+	log_own();
 	if (s->submitter >= 0)
 		submitter_use(s->submitter);
 	return sandbox_enter(&s->config, v);
