@@ -201,6 +201,12 @@ redo_open(const char *state_dir, uint64_t size, unsigned slots,
 }
 
 void
+redo_keep_private(struct redo *r)
+{
+	(void)madvise(r->shared, shared_size(r->slots), MADV_DONTFORK);
+}
+
+void
 redo_close(struct redo **r)
 {
 	if (!*r)
@@ -340,6 +346,7 @@ begin_segment(struct redo *r, uint64_t generation)
 	u->when = (int64_t)clock_now();
 	atomic_store(&u->written, 0);
 	atomic_store(&u->synced, 0);
+	atomic_store(&u->upto, 0);
 	atomic_store(&u->leader, 0);
 	atomic_store(&u->first_ms, 0);
 	atomic_store(&u->dirty, true);
@@ -375,8 +382,14 @@ redo_start(struct redo *r, struct verdict *v)
 	if (!keeps_well(r->dir))
 		return verdict_set(v, V_CONFIG,
 		    "the delivery log must be on ext4 or xfs");
-	if (allocate(r, 0) < 0 || allocate(r, 1) < 0 || file_sync(r->dir) < 0)
-		return verdict_errno(v, errno, "allocate the delivery log");
+	if (allocate(r, 0) < 0 || allocate(r, 1) < 0 || file_sync(r->dir) < 0) {
+		verdict_errno(v, errno, "allocate the delivery log");
+		/* Others need the room; if it stays, it is there next time. */
+		for (unsigned i = 0; i < 2; i++)
+			if (ftruncate(r->segment[i], 0) < 0)
+				break;
+		return -1;
+	}
 	generation = r->head[0].generation > r->head[1].generation ?
 	    r->head[0].generation : r->head[1].generation;
 	/* 0 in its low bits says "none". */
@@ -445,6 +458,12 @@ use_of(const struct redo *r, uint32_t generation)
 	return &r->shared->use[generation & 1];
 }
 
+void
+redo_end(struct redo *r, unsigned slot)
+{
+	atomic_store(&r->shared->writing[slot], 0);
+}
+
 bool
 redo_begin(struct redo *r, unsigned slot)
 {
@@ -456,8 +475,10 @@ redo_begin(struct redo *r, unsigned slot)
 	/* Said before it is true: so the keeper never misses us. */
 	do {
 		generation = (uint32_t)(atomic_load(&s->cursor) >> 32);
-		if (generation == 0)
+		if (generation == 0) {
+			redo_end(r, slot);
 			return false;
+		}
 		atomic_store(&s->writing[slot], generation);
 	} while ((uint32_t)(atomic_load(&s->cursor) >> 32) != generation);
 	r->generation = generation;
@@ -465,17 +486,19 @@ redo_begin(struct redo *r, unsigned slot)
 	return true;
 }
 
-void
-redo_end(struct redo *r, unsigned slot)
-{
-	atomic_store(&r->shared->writing[slot], 0);
-}
-
 static void
 call_keeper(struct redo_shared *s)
 {
 	atomic_fetch_add(&s->call, 1);
 	(void)futex(&s->call, FUTEX_WAKE, 1, 0);
+}
+
+/* The keeper says it, and syncs what was acknowledged. */
+static void
+give_up(struct redo_shared *s)
+{
+	atomic_store(&s->broken, true);
+	call_keeper(s);
 }
 
 static void
@@ -562,7 +585,7 @@ write_record(struct redo *r, const struct redo_copy *copies, size_t n,
 	iov[0] = (struct iovec){ &h, sizeof(h) };
 	if (file_pwritev_all(r->segment[r->generation & 1], iov,
 	    (int)(1 + 2 * n), (off_t)h.at) < 0) {
-		atomic_store(&s->broken, true);
+		give_up(s);
 		return 0;
 	}
 	/* Behind the write: who syncs up to this number has it. */
@@ -624,7 +647,7 @@ lead(struct redo *r, struct use *u)
 
 	atomic_store(&u->upto, upto);
 	if (file_datasync(r->segment[r->generation & 1]) < 0)
-		atomic_store(&r->shared->broken, true);
+		give_up(r->shared);
 	else
 		atomic_store(&u->synced, upto);
 	atomic_fetch_add(&r->shared->syncs, 1);
@@ -718,16 +741,22 @@ somebody_writes(const struct redo *r, uint32_t generation)
 	return false;
 }
 
-/* The root stays open: the directory may lose its name, and an open file is
- * told each error once. */
-static int
-sync_place(struct redo *r, uint32_t i)
+/* Roots are opened when mail is first logged and stay open: the directory may
+ * lose its name, and an error that somebody else's syncfs was told of is news
+ * only for descriptors that were open then. */
+static void
+open_places(struct redo *r)
 {
-	const struct place *p = &r->shared->place[i];
+	for (uint32_t i = 0; i < atomic_load(&r->shared->places); i++)
+		if (r->shared->place[i].good && r->place[i] < 0)
+			r->place[i] = file_open_root(r->shared->place[i].root);
+}
 
-	if (r->place[i] < 0)
-		r->place[i] = file_open_root(p->root);
-	return r->place[i] < 0 ? redo_sync_root(p->root) : syncfs(r->place[i]);
+static int
+sync_place(const struct redo *r, uint32_t i)
+{
+	return r->place[i] < 0 ? redo_sync_root(r->shared->place[i].root) :
+	    redo_sync_fd(r->place[i]);
 }
 
 /* Whose mail is in this segment becomes durable where it lies. */
@@ -744,6 +773,7 @@ flush(struct redo *r, unsigned which, struct verdict *v)
 		return verdict_set(v, V_TROUBLE, "the disk did not take its mail");
 	while (somebody_writes(r, (uint32_t)u->generation))
 		(void)nanosleep(&nap, NULL); /* sooner does no harm */
+	open_places(r);
 	for (uint32_t i = 0; i < atomic_load(&s->places); i++) {
 		const struct place *p = &s->place[i];
 
@@ -776,6 +806,7 @@ redo_keep(struct redo *r, uint64_t flush_ms, uint64_t patience_ms,
 	int64_t first;
 	struct use *u;
 
+	open_places(r);
 	if (atomic_load(&s->broken))
 		return verdict_set(v, V_TROUBLE, "it could not be written");
 	u = use_of(r, (uint32_t)(atomic_load(&s->cursor) >> 32));

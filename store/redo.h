@@ -97,6 +97,9 @@ int redo_settle(struct redo *r, struct verdict *v);
 int redo_start(struct redo *r, struct verdict *v);
 void redo_close(struct redo **r);
 
+/* Processes that are forked from now on do not have what is shared. */
+void redo_keep_private(struct redo *r);
+
 /* --- in a worker; `slot` is its number, below `slots` ----------------------- */
 
 /* Can this copy be logged: is its file system the disk of its root, of a kind
@@ -127,7 +130,7 @@ void redo_forget(struct redo *r, unsigned slot, pid_t pid);
  */
 int redo_keep(struct redo *r, uint64_t flush_ms, uint64_t patience_ms,
     struct verdict *v);
-/* Nobody uses it any more. */
+/* It is not used from now on: what is in it is synced, and it is clean. */
 int redo_stop(struct redo *r, struct verdict *v);
 
 struct redo_counts {

@@ -3,14 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/frame.h"
+#include "store/base/mem.h"
 
 static const char magic[8] = "vboxredo";
 #define VERSION 1u
@@ -159,31 +161,58 @@ redo_write_head(struct redo *r, unsigned which, enum redo_segment_state state)
 }
 
 int
+redo_sync_fd(int fd)
+{
+	struct statvfs fs;
+
+	if (syncfs(fd) < 0 || fstatvfs(fd, &fs) < 0)
+		return -1;
+	/* After an error of its own ext4 takes nothing more, and syncfs has
+	 * nothing to complain of. */
+	if (fs.f_flag & ST_RDONLY) {
+		errno = EROFS;
+		return -1;
+	}
+	return 0;
+}
+
+int
 redo_sync_root(const char *root)
 {
 	int fd = file_open_root(root), result;
 
 	if (fd < 0) {
+		result = errno == ENOENT || errno == ENOTDIR ? 0 : -1;
 		sync();
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+		return result;
 	}
-	result = syncfs(fd);
+	result = redo_sync_fd(fd);
 	file_close(&fd);
 	return result;
 }
 
-/* A record at this place? Its body, or false. */
-static bool
-record_at(const struct redo_head *head, const char *map, uint64_t size,
-    uint64_t at, struct redo_record *h, struct str *body_r)
+/* A record at this place, its body into `body`? 1, 0 or -1 with errno. */
+static int
+read_record(const struct redo *r, unsigned which, uint64_t at, uint64_t size,
+    struct redo_record *h, char *body)
 {
-	memcpy(h, map + at, sizeof(*h));
-	if (memcmp(h->secret, head->secret, REDO_SECRET) != 0 ||
+	const struct redo_head *head = &r->head[which];
+	ssize_t n = file_pread_full(r->segment[which], h, sizeof(*h), (off_t)at);
+
+	if (n < 0)
+		return -1;
+	if (n != (ssize_t)sizeof(*h) ||
+	    memcmp(h->secret, head->secret, REDO_SECRET) != 0 ||
 	    h->generation != head->generation || h->at != at ||
-	    h->sum != redo_record_sum(h) || h->n > size - at - sizeof(*h))
-		return false;
-	*body_r = str_mem(map + at + sizeof(*h), (size_t)h->n);
-	return checksum_of(body_r->p, body_r->n) == h->body_sum;
+	    h->sum != redo_record_sum(h) || h->n > REDO_RECORD_MAX ||
+	    h->n > size - at - sizeof(*h))
+		return 0;
+	n = file_pread_full(r->segment[which], body, (size_t)h->n,
+	    (off_t)(at + sizeof(*h)));
+	if (n < 0)
+		return -1;
+	return (uint64_t)n == h->n &&
+	    checksum_of(body, (size_t)h->n) == h->body_sum;
 }
 
 int
@@ -191,31 +220,30 @@ redo_walk(const struct redo *r, unsigned which,
     int (*each)(void *arg, const struct redo_record *h, struct str body),
     void *arg)
 {
-	const struct redo_head *head = &r->head[which];
+	uint64_t size = r->head[which].size, at = REDO_PAGE;
 	struct redo_record h;
 	struct stat st;
-	struct str body;
-	uint64_t size, at = REDO_PAGE;
-	char *map;
-	int result = 0;
+	char *body;
+	int result = 0, found;
 
 	if (fstat(r->segment[which], &st) < 0)
 		return -1;
-	size = (uint64_t)st.st_size < head->size ? (uint64_t)st.st_size :
-	    head->size;
-	if (size <= REDO_PAGE)
-		return 0;
-	map = mmap(NULL, size, PROT_READ, MAP_SHARED, r->segment[which], 0);
-	if (map == MAP_FAILED)
-		return -1;
+	if ((uint64_t)st.st_size < size)
+		size = (uint64_t)st.st_size;
+	/* Not mapped: what a disk cannot read is an error, not a signal. */
+	body = mem_alloc(REDO_RECORD_MAX);
 	while (result == 0 && at + sizeof(h) <= size) {
-		if (!record_at(head, map, size, at, &h, &body)) {
+		found = read_record(r, which, at, size, &h, body);
+		if (found < 0) {
+			result = -1;
+		} else if (found == 0) {
 			at += REDO_PAGE;	/* torn, or the end */
-			continue;
+		} else {
+			result = each(arg, &h, str_mem(body, (size_t)h.n));
+			at += (sizeof(h) + h.n + REDO_PAGE - 1) / REDO_PAGE *
+			    REDO_PAGE;
 		}
-		result = each(arg, &h, body);
-		at += (sizeof(h) + h.n + REDO_PAGE - 1) / REDO_PAGE * REDO_PAGE;
 	}
-	(void)munmap(map, size);	/* ours: cannot fail */
+	free(body);
 	return result;
 }

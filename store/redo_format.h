@@ -73,7 +73,10 @@ void redo_read_head(struct redo *r, unsigned which);
 /* Writes and syncs a segment's head. 0 or -1 with errno. */
 int redo_write_head(struct redo *r, unsigned which,
     enum redo_segment_state state);
-/* syncfs of the file system of `root`, or of all when it is not there any
+/* syncfs; a file system that takes no writes any more is an error, too. 0 or
+ * -1 with errno. */
+int redo_sync_fd(int fd);
+/* That of the file system of `root`, or of all when it is not there any
  * more. 0, or -1 with errno. */
 int redo_sync_root(const char *root);
 

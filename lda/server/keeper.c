@@ -11,6 +11,7 @@
 
 #include "lda/log.h"
 #include "lda/metrics.h"
+#include "lda/server/notify.h"
 #include "lda/server/sandbox.h"
 #include "store/base/clock.h"
 #include "store/redo_replay.h"
@@ -23,6 +24,11 @@
 #define KEEPER_SLEEP_MS 60000
 /* After a power cut nobody holds a mailbox for long. */
 #define REPLAY_LOCK_MS 30000
+/* How often the master looks whether that is through, or whether it is to end;
+ * how often it asks systemd for more time, and for how much. */
+#define REPLAY_LOOK_MS 100
+#define REPLAY_SAY_MS 1000
+#define REPLAY_GRACE_US 60000000
 
 /* --- what was left ------------------------------------------------------------- */
 
@@ -92,14 +98,34 @@ static int
 replay_apart(struct service *s)
 {
 	int status = -1;
-	pid_t pid = fork();
+	struct timespec look = { .tv_nsec = REPLAY_LOOK_MS * 1000000L };
+	int64_t said = 0, now;
+	sigset_t child, pending;
+	pid_t pid = fork(), got = 0;
 
-	if (pid == 0)
-		_exit(replay(s));
-	while (pid > 0 && waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -1;
-	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		_exit(getppid() == s->master ? replay(s) : EX_TEMPFAIL);
+	}
+	/* The master has them blocked. */
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	while (pid > 0 && (got = waitpid(pid, &status, WNOHANG)) == 0) {
+		now = clock_mono_ms();
+		if (now - said >= REPLAY_SAY_MS) {
+			notify_say("EXTEND_TIMEOUT_USEC=%d", REPLAY_GRACE_US);
+			if (notify_watchdog_ms())
+				notify_say("WATCHDOG=1");
+			said = now;
+		}
+		/* It may be begun again at any time. */
+		if (sigpending(&pending) == 0 &&
+		    (sigismember(&pending, SIGTERM) == 1 ||
+		    sigismember(&pending, SIGINT) == 1))
+			(void)kill(pid, SIGKILL);
+		(void)sigtimedwait(&child, NULL, &look); /* or later */
+	}
+	return got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
 /* --- opening -------------------------------------------------------------------- */
@@ -184,6 +210,9 @@ keep(struct service *s)
 		;
 	log_say(SET_LOG_ERROR, "delivery log: %s; it is not used any more",
 	    v.detail);
+	/* What was acknowledged before. */
+	if (redo_stop(s->redo, &v) < 0)
+		log_say(SET_LOG_ERROR, "delivery log: %s", v.detail);
 	for (;;)
 		(void)pause();	/* until we are told to end */
 }

@@ -26,6 +26,7 @@
 #include "lda/server/submitter.h"
 #include "store/base/file.h"
 #include "store/directory/name.h"
+#include "store/redo.h"
 #include "store/retry.h"
 #include "store/state.h"
 
@@ -304,6 +305,8 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 		return -1;
 	w->resolver = (struct resolver){ .directory = w->directory,
 	    .delimiters = s->config.global.recipient_delimiter };
+	if (s->redo)
+		redo_keep_private(s->redo);
 	w->agent = (struct agent){ .config = &s->config,
 	    .resolver = &w->resolver, .hostname = s->hostname,
 	    .filter_life = FILTER_WARM, .mode = DELIVERY_REAL,
