@@ -167,8 +167,8 @@ redo_sync_fd(int fd)
 
 	if (syncfs(fd) < 0 || fstatvfs(fd, &fs) < 0)
 		return -1;
-	/* After an error of its own ext4 takes nothing more, and syncfs has
-	 * nothing to complain of. */
+	/* After an error of its own ext4 takes nothing more, and syncfs of
+	 * kernels before 6.18 may have nothing to complain of. */
 	if (fs.f_flag & ST_RDONLY) {
 		errno = EROFS;
 		return -1;
