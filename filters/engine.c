@@ -96,5 +96,6 @@ engine_result_release(struct engine_result *r)
 	r->actions = NULL;
 	r->n_actions = 0;
 	r->editions = NULL;
+	r->bodies = NULL;
 	r->n_editions = 0;
 }

@@ -233,6 +233,22 @@ struct engine_error {
 	bool warning;
 };
 
+/* A stretch of a body that a script has made (RFC 5703 replace, enclose). */
+struct engine_piece {
+	struct str text;	/* p NULL: bytes of the message as it came, */
+	uint64_t back;		/* from so far before its end */
+	uint64_t n;
+};
+
+struct engine_body {
+	struct engine_piece *pieces;
+	size_t n_pieces;	/* 0: the message's own body */
+};
+
+/* Bytes of all pieces of one body, and their number. */
+#define ENGINE_BODY_MAX (16u * 1024 * 1024)
+#define ENGINE_PIECES_MAX 200
+
 #define ENGINE_ERRORS 16	/* the rest is counted only */
 
 struct engine_errors {
@@ -248,6 +264,8 @@ struct engine_result {
 	size_t n_actions;
 	struct str *editions;	/* header block with its empty line; [0] is
 				 * the message's own */
+	struct engine_body *bodies;	/* what stands behind each of them; NULL:
+				 * the message's own body */
 	size_t n_editions;
 	bool edited;		/* some action uses an edition above 0 */
 	struct engine_errors errors;	/* run time and compiling */

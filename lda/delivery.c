@@ -233,8 +233,8 @@ forward_one(const struct delivery *d, const struct plan_redirect *r,
 		.timeout_ms = r->settings->submit_timeout,
 		.to = &r->to,
 		.to_count = 1,
-		.message = &d->parcel->spool->source,
-		.start = d->parcel->spool->body,
+		.message = r->message ? r->message : &d->parcel->spool->source,
+		.start = r->message ? 0 : d->parcel->spool->body,
 		.hostname = d->agent->hostname,
 	};
 	struct buf head, sender;

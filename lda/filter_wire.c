@@ -249,6 +249,25 @@ put_action(const struct engine_action *a, struct buf *out)
 	frame_put_number(out, a->n_cc);
 }
 
+static void
+put_body(const struct engine_body *b, struct buf *out)
+{
+	size_t n = b ? b->n_pieces : 0;
+
+	frame_put_number(out, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct engine_piece *p = &b->pieces[i];
+
+		frame_put_number(out, p->text.p ? 1 : 0);
+		if (p->text.p) {
+			frame_put_str(out, p->text);
+			continue;
+		}
+		frame_put_number(out, p->back);
+		frame_put_number(out, p->n);
+	}
+}
+
 void
 filter_encode(const struct engine_result *r, struct buf *out)
 {
@@ -259,6 +278,8 @@ filter_encode(const struct engine_result *r, struct buf *out)
 	frame_put_number(out, r->n_editions);
 	for (size_t i = 1; i < r->n_editions; i++)
 		frame_put_str(out, r->editions[i]);
+	for (size_t i = 1; i < r->n_editions; i++)
+		put_body(r->bodies ? &r->bodies[i] : NULL, out);
 	frame_put_number(out, r->edited ? 1 : 0);
 	frame_put_number(out, r->errors.n);
 	frame_put_number(out, r->errors.count);
@@ -380,6 +401,40 @@ filter_decode_content(struct str in, struct filter_content *content)
 
 /* --- the plan's ------------------------------------------------------------------- */
 
+static int
+get_body(struct str *in, struct arena *a, struct engine_body *b)
+{
+	uint64_t total = 0;
+	size_t n, text;
+
+	if (frame_get_count(in, ENGINE_PIECES_MAX, &n) < 0)
+		return -1;
+	if (n == 0)
+		return 0;
+	b->pieces = arena_array(a, n, sizeof(*b->pieces));
+	if (!b->pieces)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		struct engine_piece *p = &b->pieces[i];
+
+		if (frame_get_count(in, 1, &text) < 0)
+			return -1;
+		if (text) {
+			if (get_copy(in, a, &p->text) < 0)
+				return -1;
+			p->n = p->text.n;
+		} else if (frame_get_number(in, &p->back) < 0 ||
+		    frame_get_number(in, &p->n) < 0 || p->n > p->back) {
+			return -1;
+		}
+		if (p->n > ENGINE_BODY_MAX ||
+		    (total += p->n) > ENGINE_BODY_MAX)
+			return -1;
+	}
+	b->n_pieces = n;
+	return 0;
+}
+
 int
 filter_decode(struct str in, struct engine_result *r)
 {
@@ -402,6 +457,12 @@ filter_decode(struct str in, struct engine_result *r)
 		return -1;
 	for (size_t i = 1; i < editions; i++)
 		if (get_copy(&in, &r->arena, &r->editions[i]) < 0)
+			return -1;
+	r->bodies = arena_array(&r->arena, editions + 1, sizeof(*r->bodies));
+	if (!r->bodies)
+		return -1;
+	for (size_t i = 1; i < editions; i++)
+		if (get_body(&in, &r->arena, &r->bodies[i]) < 0)
 			return -1;
 	for (size_t i = 0; i < n; i++)
 		if (r->actions[i].edition && r->actions[i].edition >= editions)

@@ -1,5 +1,6 @@
 #include "lda/plan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,9 +141,17 @@ new_copy(const struct planner *pl, const struct target *t,
 	return c;
 }
 
+/* The message as a script has left it. */
+struct edition {
+	struct str header;		/* p NULL: as it came */
+	const struct source *body;	/* NULL: likewise */
+};
+
+static const struct edition as_it_came;
+
 /* The copy becomes one of the plan, with what goes into it. */
 static int
-take_copy(const struct planner *pl, struct plan_copy *c, struct str header)
+take_copy(const struct planner *pl, struct plan_copy *c, struct edition e)
 {
 	struct plan *p = pl->p;
 	const struct target *t = c->target;
@@ -154,9 +163,9 @@ take_copy(const struct planner *pl, struct plan_copy *c, struct str header)
 	c->content = (struct content){
 		.sender = pl->parcel->envelope->sender,
 		.when = pl->parcel->when,
-		.message = &pl->parcel->spool->source,
-		.body = pl->parcel->spool->body,
-		.header = header,
+		.message = e.body ? e.body : &pl->parcel->spool->source,
+		.body = e.body ? 0 : pl->parcel->spool->body,
+		.header = e.header,
 		.drop = trace_dropped,
 		.drops = trace_dropped_count,
 	};
@@ -174,7 +183,7 @@ take_copy(const struct planner *pl, struct plan_copy *c, struct str header)
 
 static int
 add_copy(const struct planner *pl, const struct target *t,
-    const struct settings *s, struct str folder, struct str header,
+    const struct settings *s, struct str folder, struct edition e,
     struct str flags)
 {
 	struct plan_copy *c = new_copy(pl, t, s);
@@ -184,7 +193,7 @@ add_copy(const struct planner *pl, const struct target *t,
 		return -1;
 	if (place_flags(flags, pl->p->arena, &c->spec) < 0)
 		return full(pl);
-	return take_copy(pl, c, header);
+	return take_copy(pl, c, e);
 }
 
 /* For the questions of the scripts, and for where their actions go. */
@@ -198,10 +207,68 @@ world_of(struct planner *pl, const struct target *t, const struct settings *s)
 
 /* --- a script's plan ----------------------------------------------------------------- */
 
-static struct str
-edition(const struct engine_result *r, const struct engine_action *a)
+/* The bytes of a body that a script has made; NULL with a verdict. What the
+ * filter process says of it is not trusted. */
+static const struct source *
+made_body(const struct planner *pl, const struct engine_body *body)
 {
-	return a->edition ? r->editions[a->edition] : (struct str){ NULL, 0 };
+	const struct source *spool = &pl->parcel->spool->source;
+	struct plan_body *b;
+	size_t total = 0, at = 0;
+
+	for (b = pl->p->bodies; b; b = b->next)
+		if (b->of == body)
+			return &b->source;
+	for (size_t i = 0; i < body->n_pieces; i++)
+		total += body->pieces[i].n;
+	b = mem_alloc(sizeof(*b) + total);
+	*b = (struct plan_body){ .of = body, .next = pl->p->bodies,
+	    .source = { .mem = b->bytes, .fd = -1, .n = total } };
+	pl->p->bodies = b;
+	for (size_t i = 0; i < body->n_pieces; i++) {
+		const struct engine_piece *p = &body->pieces[i];
+		uint64_t from = spool->n - p->back, done = 0;
+
+		if (p->text.p) {
+			memcpy(b->bytes + at, p->text.p, p->n);
+			at += p->n;
+			continue;
+		}
+		if (p->back > spool->n) {
+			verdict_set(pl->v, V_TROUBLE, "a filter named bytes "
+			    "that are not there");
+			return NULL;
+		}
+		while (done < p->n) {
+			struct str got;
+
+			if (source_read(spool, from + done, b->bytes + at,
+			    p->n - done, &got) < 0 || got.n == 0) {
+				verdict_errno(pl->v, errno,
+				    "read spooled message");
+				return NULL;
+			}
+			if (got.p != b->bytes + at)
+				memcpy(b->bytes + at, got.p, got.n);
+			at += got.n;
+			done += got.n;
+		}
+	}
+	return &b->source;
+}
+
+static int
+edition_of(const struct planner *pl, const struct engine_result *r,
+    const struct engine_action *a, struct edition *e_r)
+{
+	*e_r = as_it_came;
+	if (!a->edition)
+		return 0;
+	e_r->header = r->editions[a->edition];
+	if (!r->bodies || !r->bodies[a->edition].n_pieces)
+		return 0;
+	e_r->body = made_body(pl, &r->bodies[a->edition]);
+	return e_r->body ? 0 : -1;
 }
 
 static int
@@ -259,6 +326,7 @@ into_inbox(struct planner *pl, const struct target *t,
     const struct settings *s, const struct engine_result *r,
     const struct engine_action *a, const char *why)
 {
+	struct edition e;
 	struct buf text;
 	int x;
 
@@ -273,9 +341,9 @@ into_inbox(struct planner *pl, const struct target *t,
 	(void)buf_addz(&text, why);	/* fits */
 	x = problem(pl, t, s, buf_str(&text));
 	buf_release(&text);
-	if (x < 0)
+	if (x < 0 || edition_of(pl, r, a, &e) < 0)
 		return -1;
-	return add_copy(pl, t, s, STR(""), edition(r, a), a->imap_flags);
+	return add_copy(pl, t, s, STR(""), e, a->imap_flags);
 }
 
 /* Into a folder; a name that cannot be, or a folder that is not there and is
@@ -289,14 +357,17 @@ add_fileinto(struct planner *pl, const struct target *t,
 	struct plan_world world = world_of(pl, t, s);
 	size_t before = pl->p->copy_count, told = pl->p->boxes.n;
 	const char *why = NULL;
+	struct edition e;
 	struct str mailbox;
 
+	if (edition_of(pl, r, a, &e) < 0)
+		return -1;
 	if (plan_world_mailbox(&world, a->mailbox, a->special_use,
 	    a->mailbox_id, &mailbox) < 0)
 		return verdict_set(pl->v, V_TROUBLE, "the mailbox %.*s could "
 		    "not be looked for", STR_ARG(a->special_use.n ?
 		    a->special_use : a->mailbox_id));
-	if (add_copy(pl, t, s, mailbox, edition(r, a), a->imap_flags) < 0) {
+	if (add_copy(pl, t, s, mailbox, e, a->imap_flags) < 0) {
 		if (pl->v->why != V_BAD_ADDRESS)
 			return -1;
 		*pl->v = VERDICT_INIT;
@@ -334,8 +405,11 @@ redirect_list(struct planner *pl, const struct target *t,
 {
 	const struct list *list = lists_find(&pl->lists, s, &t->account,
 	    a->address, pl->p->arena);
+	struct edition e;
 	size_t n = 0;
 
+	if (edition_of(pl, r, a, &e) < 0)
+		return -1;
 	if (!list)
 		return verdict_set(pl->v, V_TROUBLE, "list %.*s could not be "
 		    "read", STR_ARG(a->address));
@@ -350,8 +424,8 @@ redirect_list(struct planner *pl, const struct target *t,
 	for (size_t i = 0; i < list->n; i++)
 		if (list_address(&list->members[i]) &&
 		    add_redirect(pl, (struct plan_redirect){
-		    .to = list->members[i].text, .header = edition(r, a),
-		    .target = t, .action = a, .settings = s }) < 0)
+		    .to = list->members[i].text, .header = e.header,
+		    .message = e.body, .target = t, .action = a, .settings = s }) < 0)
 			return -1;
 	return 0;
 }
@@ -380,10 +454,13 @@ take_action(struct planner *pl, const struct target *t,
     const struct settings *s, const struct engine_result *r,
     const struct engine_action *a)
 {
+	struct edition e;
+
+	if (edition_of(pl, r, a, &e) < 0)
+		return -1;
 	switch (a->kind) {
 	case ENGINE_KEEP:
-		return add_copy(pl, t, s, pl->who->folder, edition(r, a),
-		    a->imap_flags);
+		return add_copy(pl, t, s, pl->who->folder, e, a->imap_flags);
 	case ENGINE_FILEINTO:
 		return add_fileinto(pl, t, s, r, a);
 	case ENGINE_REDIRECT:
@@ -392,10 +469,11 @@ take_action(struct planner *pl, const struct target *t,
 		/* It would come back as a loop and be refused (RFC 5228
 		 * section 4.2 wants those ended); this is what was meant. */
 		if (leads_home(pl, t, a->address))
-			return add_copy(pl, t, s, STR(""), edition(r, a),
+			return add_copy(pl, t, s, STR(""), e,
 			    a->imap_flags);
 		return add_redirect(pl, (struct plan_redirect){
-		    .to = a->address, .header = edition(r, a), .target = t,
+		    .to = a->address, .header = e.header,
+		    .message = e.body, .target = t,
 		    .action = a, .settings = s });
 	case ENGINE_REJECT:
 	case ENGINE_EREJECT:
@@ -595,7 +673,7 @@ quarantine(struct planner *pl, const struct target *t,
 		c->spec.folder = NULL;
 		c->spec.make = MAILBOX_MAY_MAKE;
 		c->apart = true;
-		return take_copy(pl, c, (struct str){ NULL, 0 });
+		return take_copy(pl, c, as_it_came);
 	}
 	if (t->kind != TARGET_MAILBOX)
 		return add_redirect(pl, (struct plan_redirect){
@@ -606,9 +684,8 @@ quarantine(struct planner *pl, const struct target *t,
 		return -1;
 	c->spec.make = MAILBOX_MAY_MAKE;
 	if (mailbox_obstructed(&c->spec))
-		return add_copy(pl, t, s, STR(""), (struct str){ NULL, 0 },
-		    STR(""));
-	return take_copy(pl, c, (struct str){ NULL, 0 });
+		return add_copy(pl, t, s, STR(""), as_it_came, STR(""));
+	return take_copy(pl, c, as_it_came);
 }
 
 enum content_way { WAY_ON, WAY_DONE };
@@ -776,7 +853,7 @@ plan_mailbox(struct planner *pl, const struct target *t)
 	if (scripts.n == 0 && rules.n == 0 &&
 	    pl->agent->mode != DELIVERY_REHEARSAL)
 		return add_copy(pl, t, s, pl->who->folder,
-		    (struct str){ NULL, 0 }, STR(""));
+		    as_it_came, STR(""));
 	pl->lists.n = 0;	/* every user has other ones */
 	pl->metadata = (struct metadata){ .state = METADATA_UNREAD };
 	way = filter(pl, t, s, &scripts, rules, &r);
@@ -784,7 +861,7 @@ plan_mailbox(struct planner *pl, const struct target *t)
 		return way < 0 ? -1 : 0;
 	if (scripts.n == 0)
 		return add_copy(pl, t, s, pl->who->folder,
-		    (struct str){ NULL, 0 }, STR(""));
+		    as_it_came, STR(""));
 	for (size_t i = 0; i < r->n_actions; i++)
 		if (take_action(pl, t, s, r, &r->actions[i]) < 0) {
 			if (pl->p->refused)
@@ -882,6 +959,12 @@ plan_release(struct plan *plan)
 	for (size_t i = 0; i < plan->result_count; i++)
 		engine_result_release(&plan->results[i]);
 	plan->result_count = 0;
+	while (plan->bodies) {
+		struct plan_body *next = plan->bodies->next;
+
+		free(plan->bodies);
+		plan->bodies = next;
+	}
 	free(plan->results);
 	free(plan->copies);
 	free(plan->redirects);

@@ -39,6 +39,8 @@ struct plan_copy {
 struct plan_redirect {
 	struct str to;
 	struct str header;		/* p not NULL: edited */
+	const struct source *message;	/* the body alone, when a script made
+					 * another; or NULL */
 	const struct target *target;	/* whose script; NULL: the directory's */
 	const struct engine_action *action;	/* NULL likewise */
 	const struct settings *settings;
@@ -67,6 +69,14 @@ struct plan_scan {
 	struct str what;
 };
 
+/* A body that a script has made (RFC 5703), in memory. */
+struct plan_body {
+	const struct engine_body *of;
+	struct source source;
+	struct plan_body *next;
+	char bytes[];
+};
+
 struct plan {
 	struct plan_copy *copies;
 	size_t copy_count;
@@ -83,6 +93,7 @@ struct plan {
 	struct buf trace;		/* for a rehearsal */
 	/* one for each mailbox that has scripts; they hold what is borrowed */
 	struct engine_result *results;
+	struct plan_body *bodies;
 	size_t result_count;
 	struct arena *arena;
 };

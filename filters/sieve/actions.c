@@ -63,19 +63,55 @@ keep_strings(struct run *r, struct engine_action *a)
 
 /* --- editions of the header --- */
 
+/* The pieces of the current body, for the edition that is being made. */
 static int
-current_edition(struct run *r, const struct node *n, unsigned *edition_r)
+keep_body(struct run *r)
+{
+	struct engine_result *res = r->result;
+	struct engine_body *b = &res->bodies[res->n_editions];
+
+	*b = r->body;
+	if (!b->n_pieces)
+		return 0;
+	b->pieces = arena_array(&res->arena, b->n_pieces, sizeof(*b->pieces));
+	if (!b->pieces)
+		return -1;
+	for (size_t i = 0; i < b->n_pieces; i++) {
+		b->pieces[i] = r->body.pieces[i];
+		if (!b->pieces[i].text.p)
+			continue;
+		b->pieces[i].text = arena_copy(&res->arena, b->pieces[i].text);
+		if (!b->pieces[i].text.p)
+			return -1;
+	}
+	return 0;
+}
+
+int
+plan_begin_editions(struct run *r, const struct node *n)
 {
 	struct engine_result *res = r->result;
 
-	if (!res->editions) {
-		res->editions = arena_array(&res->arena, LIMIT_EDITIONS,
-		    sizeof(*res->editions));
-		if (!res->editions)
-			return no_memory(r, n);
-		res->editions[0] = r->message.header.bytes;
-		res->n_editions = 1;
-	}
+	if (res->editions)
+		return 0;
+	res->bodies = arena_array(&res->arena, LIMIT_EDITIONS,
+	    sizeof(*res->bodies));
+	res->editions = arena_array(&res->arena, LIMIT_EDITIONS,
+	    sizeof(*res->editions));
+	if (!res->editions || !res->bodies)
+		return no_memory(r, n);
+	res->editions[0] = r->message.header.bytes;
+	res->n_editions = 1;
+	return 0;
+}
+
+int
+plan_edition(struct run *r, const struct node *n, unsigned *edition_r)
+{
+	struct engine_result *res = r->result;
+
+	if (plan_begin_editions(r, n))
+		return -1;
 	if (r->header_changed) {
 		struct buf b;
 		int x;
@@ -92,7 +128,7 @@ current_edition(struct run *r, const struct node *n, unsigned *edition_r)
 				x = -1;
 		}
 		buf_release(&b);
-		if (x)
+		if (x || keep_body(r))
 			return no_memory(r, n);
 		r->edition = (unsigned)res->n_editions++;
 		r->header_changed = false;
@@ -330,7 +366,10 @@ plan_add(struct run *r, const struct node *n, struct engine_action *a)
 		return -1;
 	a->script = r->frame ? r->frame->name : (struct str){ 0 };
 	a->line = n ? n->line : 0;
-	if (current_edition(r, n, &a->edition))
+	/* RFC 5703 section 6: a redirect does not see an enclose */
+	if (a->kind == ENGINE_REDIRECT && r->first_header)
+		a->edition = r->first_edition;
+	else if (plan_edition(r, n, &a->edition))
 		return -1;
 	res->edited |= a->edition > 0 && delivers(a->kind);
 	keep_strings(r, a);
@@ -384,7 +423,7 @@ add_keep(struct run *r, struct engine_action *keep)
 		return -1;
 	keep->kind = ENGINE_KEEP;
 	keep->flags |= ENGINE_F_IMPLICIT;
-	if (current_edition(r, NULL, &keep->edition))
+	if (plan_edition(r, NULL, &keep->edition))
 		keep->edition = 0;
 	r->result->edited |= keep->edition > 0;
 	keep_strings(r, keep);

@@ -14,6 +14,12 @@ int plan_add(struct run *r, const struct node *n, struct engine_action *a);
 /* Fills imap_flags: from :flags, or the internal variable when imap4flags
  * is required. */
 int plan_flags(struct run *r, const struct node *n, struct engine_action *a);
+/* The message as it is now: an index into the plan's editions. */
+int plan_edition(struct run *r, const struct node *n, unsigned *edition_r);
+/* Called before the message itself becomes another: the first one is
+ * noted. */
+int plan_begin_editions(struct run *r, const struct node *n);
+
 /* Before each script of the row. imap4flags' variable goes on from one to the
  * next, as Pigeonhole has it: flags that the site gives are flags that the
  * user's fileinto stores. */

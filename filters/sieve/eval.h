@@ -39,7 +39,9 @@ struct frame {
 struct loop {
 	struct loop *outer;
 	struct str name;
-	struct mime_part *part;
+	struct mime_part *top, *part;
+	bool over;		/* part was replaced: what is below it now is
+				 * not of this loop */
 };
 
 struct cached_text {
@@ -77,6 +79,13 @@ struct run {
 	unsigned edition;		/* current, index into editions */
 	unsigned cap_editions;
 	bool header_changed;		/* since that edition */
+	/* replace and enclose, rewrite.h */
+	struct engine_body body;	/* what the current body is made of */
+	unsigned n_rewrites;
+	size_t n_rewritten;		/* bytes of the messages made */
+	struct header *first_header;	/* as it was before an enclose; or NULL */
+	unsigned first_edition;		/* likewise, for redirect */
+	bool original_subject, original_from;	/* were added, and stay */
 	unsigned n_added;
 	size_t n_added_bytes;
 	bool implicit_keep;

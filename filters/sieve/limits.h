@@ -62,6 +62,10 @@
 #define LIMIT_ADDED_BYTES (256 * 1024)
 /* Snapshots of an edited header that a plan may hold. */
 #define LIMIT_EDITIONS 16
+/* RFC 5703 replace and enclose: how often, and bytes of all messages made by
+ * them together, which the run's memory holds beside the first one. */
+#define LIMIT_REWRITES 32
+#define LIMIT_REWRITTEN (16u * 1024 * 1024)
 /* body and extracttext look at so much of a body, and keep so much decoded
  * text of all parts together. */
 #define LIMIT_BODY_TEXT (8u * 1024 * 1024)

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 HERE = os.path.dirname(os.path.abspath(__file__))
 LACKS = {"fcc", "ereject", "extlists", "mailboxid", "comparator-i;unicode-casemap",
          "envelope-dsn", "envelope-deliverby", "redirect-dsn",
-         "redirect-deliverby"}
+         "redirect-deliverby", "replace", "enclose"}
 STANDARD = open(os.path.join(HERE, "run_cases.c")).read()
 STANDARD = "".join(
     eval(line) for line in re.findall(

@@ -95,6 +95,10 @@ test(struct run *r, const struct node *n)
 
 	if (!all)
 		return run_error(r, n, "attachments cannot be looked at here");
+	/* those of the message as it came are known, and by their number */
+	if (r->loops && r->n_rewrites)
+		return run_error(r, n, "the attachments of a part cannot be "
+		    "looked at once the message was replaced or enclosed");
 	if (match_begin(r, n, SLOT_KEYS, &m))
 		return -1;
 	for (size_t i = 0; i < all->n; i++) {

@@ -4,6 +4,7 @@
 #include "filters/sieve/ext/hash.h"
 #include "filters/sieve/ext/list.h"
 #include "filters/sieve/limits.h"
+#include "filters/sieve/rewrite.h"
 
 static int
 check(struct check *c, struct check_node *n)
@@ -24,7 +25,7 @@ check(struct check *c, struct check_node *n)
 static int
 make_key(struct run *r, const struct node *n, struct str *key_r)
 {
-	struct header *h = &r->message.header;
+	struct header *h = rewrite_first_header(r);
 	struct str name, id, handle;
 	struct buf b;
 

@@ -14,6 +14,10 @@ undeletable(struct run *r, struct str name)
 	if (str_caseeq(name, STR("Received")) ||
 	    str_caseeq(name, STR("Auto-Submitted")))
 		return true;
+	/* RFC 5703 section 5 */
+	if ((r->original_subject && str_caseeq(name, STR("Original-Subject"))) ||
+	    (r->original_from && str_caseeq(name, STR("Original-From"))))
+		return true;
 	while (str_split(&rest, ' ', &word))
 		if (word.n && str_caseeq(word, name))
 			return true;

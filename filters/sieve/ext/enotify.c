@@ -6,6 +6,7 @@
 #include "filters/sieve/ext/mailto.h"
 #include "filters/sieve/ext/variables.h"
 #include "filters/sieve/limits.h"
+#include "filters/sieve/rewrite.h"
 
 static bool
 importance_ok(struct str s)
@@ -77,7 +78,7 @@ check(struct check *c, struct check_node *n)
 static bool
 automatic(struct run *r)
 {
-	struct header *h = &r->message.header;
+	struct header *h = rewrite_first_header(r);
 
 	for (struct field *f = header_find(h, STR("Auto-Submitted")); f;
 	    f = field_next(f)) {
@@ -96,7 +97,7 @@ automatic(struct run *r)
 static struct str
 default_subject(struct run *r)
 {
-	struct header *h = &r->message.header;
+	struct header *h = rewrite_first_header(r);
 	struct field *from = header_find(h, STR("From"));
 	struct field *subject = header_find(h, STR("Subject"));
 	struct buf *b = &r->scratch;

@@ -18,7 +18,7 @@
 	X(enotify) X(spamtest) X(spamtestplus) X(virustest) X(extlists) \
 	X(fcc) X(envelope_dsn) X(redirect_dsn) X(envelope_deliverby) \
 	X(redirect_deliverby) X(envelope_auth) X(mailboxid) X(debug) \
-	X(dovecot_environment) X(attachment)
+	X(dovecot_environment) X(attachment) X(replace) X(enclose)
 
 extern const struct sieve_ext ext_core;
 #define EXT(name) extern const struct sieve_ext ext_##name;

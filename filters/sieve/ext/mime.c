@@ -103,19 +103,30 @@ check_break(struct check *c, struct check_node *n)
 	return 0;
 }
 
+/* The next part of the tree below `top` that is not below p. */
+static struct mime_part *
+behind(const struct mime_part *top, const struct mime_part *p)
+{
+	while (p != top && !p->next)
+		p = p->parent;
+	return p == top ? NULL : p->next;
+}
+
 /* Inside another loop: the parts below the current one, which had its turn in
  * that loop. */
 static int
 command_foreverypart(struct run *r, const struct node *n)
 {
-	struct mime_part *top = run_part(r, n), *part;
-	struct loop loop = { .outer = r->loops };
+	struct loop loop = { .outer = r->loops, .top = run_part(r, n) };
+	struct mime_part *part;
 	int x = RUN_NEXT;
 
-	if (!top || run_string_opt(r, n, SLOT_NAME, &loop.name))
+	if (!loop.top || run_string_opt(r, n, SLOT_NAME, &loop.name))
 		return -1;
-	part = r->loops ? mime_next(top, top) : top;
-	for (; part; part = mime_next(top, part)) {
+	part = r->loops ? mime_next(loop.top, loop.top) : loop.top;
+	for (; part; part = loop.over ? behind(loop.top, loop.part) :
+	    mime_next(loop.top, loop.part)) {
+		loop.over = false;
 		if (run_work(r, n, WORK_NODE)) {
 			x = RUN_ERROR;
 			break;

@@ -8,6 +8,7 @@
 #include "filters/sieve/ext/hash.h"
 #include "filters/sieve/ext/list.h"
 #include "filters/sieve/limits.h"
+#include "filters/sieve/rewrite.h"
 #include "filters/sieve/values.h"
 
 static int
@@ -50,7 +51,7 @@ robot(struct str local)
 static struct str
 first_value(struct run *r, const char *name)
 {
-	struct header *h = &r->message.header;
+	struct header *h = rewrite_first_header(r);
 	struct field *f = header_find(h, str_of(name));
 
 	return f ? field_value(h, f) : (struct str){ 0 };
@@ -75,7 +76,7 @@ from_robot(struct run *r)
 	static const char *const list_fields[] = { "List-Id", "List-Help",
 	    "List-Subscribe", "List-Unsubscribe", "List-Post", "List-Owner",
 	    "List-Archive" };
-	struct header *h = &r->message.header;
+	struct header *h = rewrite_first_header(r);
 	struct str s;
 
 	for (unsigned i = 0; i < COUNT_OF(list_fields); i++)
@@ -167,7 +168,7 @@ named_in_header(struct run *r, const struct own *own)
 {
 	static const char *const fields[] = { "To", "Cc", "Bcc", "Resent-To",
 	    "Resent-Cc", "Resent-Bcc" };
-	struct header *h = &r->message.header;
+	struct header *h = rewrite_first_header(r);
 
 	for (unsigned i = 0; i < COUNT_OF(fields); i++)
 		for (struct field *f = header_find(h, str_of(fields[i])); f;
@@ -217,7 +218,7 @@ period(struct run *r, const struct node *n)
 static int
 subject(struct run *r, const struct node *n, struct str *s_r)
 {
-	struct header *h = &r->message.header;
+	struct header *h = rewrite_first_header(r);
 	struct field *f = header_find(h, STR("Subject"));
 	struct buf *b = &r->scratch;
 

@@ -525,6 +525,79 @@ types_are_loaded_when_they_are_wanted(void **state)
 	filter_end();
 }
 
+/* A body that a script has made, behind a header that it has edited. */
+static void
+give_body(struct engine_result *r)
+{
+	r->editions = arena_array(&r->arena, 2, sizeof(*r->editions));
+	r->bodies = arena_array(&r->arena, 2, sizeof(*r->bodies));
+	r->editions[1] = STR("X: y\n\n");
+	r->bodies[1].pieces = arena_array(&r->arena, 2,
+	    sizeof(*r->bodies[1].pieces));
+	r->bodies[1].pieces[0] = (struct engine_piece){ .text = STR("front"),
+	    .n = 5 };
+	r->bodies[1].pieces[1] = (struct engine_piece){ .back = 7, .n = 3 };
+	r->bodies[1].n_pieces = 2;
+	r->n_editions = 2;
+	r->edited = true;
+	r->actions[0].edition = 1;
+}
+
+static void
+assert_bodies(const struct engine_result *r)
+{
+	for (size_t i = 1; i < r->n_editions; i++) {
+		const struct engine_body *b = &r->bodies[i];
+		uint64_t total = 0;
+
+		assert_true(b->n_pieces <= ENGINE_PIECES_MAX);
+		for (size_t k = 0; k < b->n_pieces; k++) {
+			assert_true(b->pieces[k].text.p ||
+			    b->pieces[k].n <= b->pieces[k].back);
+			total += b->pieces[k].n;
+		}
+		assert_true(total <= ENGINE_BODY_MAX);
+	}
+}
+
+static void
+a_made_body_comes_back_whole(void **state)
+{
+	struct engine_result r, back;
+	struct buf frame;
+
+	(void)state;
+	run_as("hello", FILTER_ONCE, &r);
+	give_body(&r);
+	buf_init(&frame, 1 << 20);
+	filter_encode(&r, &frame);
+	engine_result_init(&back);
+	assert_int_equal(filter_decode(buf_str(&frame), &back), 0);
+	assert_int_equal(back.n_editions, 2);
+	assert_int_equal(back.bodies[1].n_pieces, 2);
+	assert_true(str_eq(back.bodies[1].pieces[0].text, STR("front")));
+	assert_null(back.bodies[1].pieces[1].text.p);
+	assert_int_equal(back.bodies[1].pieces[1].back, 7);
+	assert_int_equal(back.bodies[1].pieces[1].n, 3);
+	engine_result_release(&back);
+	/* more than there can be behind the place where it begins */
+	r.bodies[1].pieces[1].n = 8;
+	buf_reset(&frame);
+	filter_encode(&r, &frame);
+	engine_result_init(&back);
+	assert_int_equal(filter_decode(buf_str(&frame), &back), -1);
+	engine_result_release(&back);
+	/* more than a body may be */
+	r.bodies[1].pieces[1].n = r.bodies[1].pieces[1].back = ENGINE_BODY_MAX;
+	buf_reset(&frame);
+	filter_encode(&r, &frame);
+	engine_result_init(&back);
+	assert_int_equal(filter_decode(buf_str(&frame), &back), -1);
+	engine_result_release(&back);
+	engine_result_release(&r);
+	buf_release(&frame);
+}
+
 /* The master's side of the frames, against a filter that lies. */
 static void
 nonsense_is_no_plan(void **state)
@@ -535,6 +608,7 @@ nonsense_is_no_plan(void **state)
 
 	(void)state;
 	run_as("hello", FILTER_ONCE, &r);
+	give_body(&r);
 	buf_init(&good, 1 << 20);
 	buf_init(&bad, 1 << 20);
 	filter_encode(&r, &good);
@@ -553,9 +627,11 @@ nonsense_is_no_plan(void **state)
 			bad.p[(seed >> 8) % bad.n] = (char)(seed >> 24);
 		}
 		engine_result_init(&r);
-		if (filter_decode(buf_str(&bad), &r) == 0)
+		if (filter_decode(buf_str(&bad), &r) == 0) {
 			for (size_t a = 0; a < r.n_actions; a++)
 				assert_true(r.actions[a].kind < ENGINE_ACT_COUNT);
+			assert_bodies(&r);
+		}
 		engine_result_release(&r);
 	}
 	buf_release(&good);
@@ -567,6 +643,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plan_comes_back_whole),
+		cmocka_unit_test(a_made_body_comes_back_whole),
 		cmocka_unit_test(a_crash_or_an_overrun_is_a_keep),
 		cmocka_unit_test(every_way_there_and_back),
 		cmocka_unit_test(nothing_is_lost_between_messages),

@@ -1,0 +1,130 @@
+"""replace and enclose (RFC 5703): what is stored and handed on, byte by byte
+and as another program takes it apart."""
+import email
+import email.policy
+
+import pytest
+
+from harness.mbox import body, fields
+from test_effects import Outbox
+
+LETTER = (b"From: Anna <anna@client.test>\nTo: fred@d1.test\n"
+          b"Subject: hello\nMessage-ID: <1@client.test>\nMIME-Version: 1.0\n"
+          b"Content-Type: multipart/mixed; boundary=b\n\npre\n--b\n"
+          b"Content-Type: text/plain\n\nFrom here on\n\n--b\n"
+          b"Content-Type: application/x-msdownload; name=x.exe\n\nMZ\n--b--\n"
+          b"From the end\n")
+
+STRIP = """require ["foreverypart", "mime", "replace", "fileinto", "copy"];
+fileinto :copy "Whole";
+foreverypart {
+    if header :mime :param "name" :matches "content-type" "*.exe" {
+        replace text:
+A program was taken out.
+Grüße
+.
+;
+    }
+}
+"""
+
+
+@pytest.fixture(params=["d1.test", "d2.test"], ids=["mbox", "maildir"])
+def domain(request):
+    return request.param
+
+
+def deliver(site, domain, script, data=LETTER, *args, want=0):
+    site.own_file(site.home / domain / "fred" / ".dovecot.sieve",
+                  script.encode())
+    r = site.deliver("-f", "anna@client.test", *args, "--", domain, "fred",
+                     data=data)
+    assert r.returncode == want, r
+    return r
+
+
+def parts(message):
+    return [p.get_content_type() for p in
+            email.message_from_bytes(message).walk()]
+
+
+def test_a_part_is_replaced(site, domain):
+    deliver(site, domain, STRIP)
+    [m] = site.messages(domain, "fred")
+    assert body(m) == body(LETTER).replace(
+        b"Content-Type: application/x-msdownload; name=x.exe\n\nMZ\n",
+        "Content-Type: text/plain; charset=utf-8\n"
+        "Content-Transfer-Encoding: 8bit\n\n"
+        "A program was taken out.\nGrüße\n".encode())
+    assert fields(m, "Subject") == [b"hello"]
+    if domain == "d2.test":
+        box = site.box(domain, "fred")
+        [path] = (box / "new").iterdir()
+        assert f",S={path.stat().st_size}" in path.name
+        [whole] = (box / ".Whole" / "new").iterdir()
+        assert body(whole.read_bytes()) == body(LETTER)
+
+
+def test_a_large_message_is_read_from_the_file(site, domain):
+    """Beyond what is kept in memory; what is around the part stays."""
+    data = LETTER.replace(b"From here on\n", b"0123456789abcde\n" * 200_000)
+    deliver(site, domain, STRIP, data)
+    [m] = site.messages(domain, "fred")
+    assert m.count(b"0123456789abcde\n") == 200_000
+    assert b"MZ" not in m and m.endswith(b"--b--\nFrom the end\n")
+
+
+def test_more_than_the_limit_keeps_the_mail(site, domain):
+    data = LETTER.replace(b"From here on\n", b"0123456789abcde\n" * 1_100_000)
+    deliver(site, domain, 'require "enclose"; enclose "x";', data)
+    [m] = site.messages(domain, "fred")
+    assert body(m) == body(data)
+    log = (site.home / domain / "fred" / ".dovecot.sieve.log").read_text()
+    assert "16777216 bytes" in log
+
+
+def test_enclosed(site, domain):
+    outbox = Outbox(site)
+    deliver(site, domain, 'require ["enclose", "copy"];\n'
+            'enclose :subject "Beware" :headers "From" "Do not open it.";\n'
+            'redirect :copy "joe@else.test";')
+    [m] = site.messages(domain, "fred")
+    assert parts(m) == ["multipart/mixed", "text/plain", "message/rfc822",
+                        "multipart/mixed", "text/plain",
+                        "application/x-msdownload"]
+    top = email.message_from_bytes(m, policy=email.policy.default)
+    assert top["Subject"] == "Beware" and top["Date"]
+    assert top["From"] == "Anna <anna@client.test>"
+    assert LETTER in m
+    # A redirect hands on what came (RFC 5703 section 6).
+    [(_, sent)] = outbox.mails()
+    assert sent.endswith(LETTER)
+
+
+def test_replaced_is_what_is_redirected(site, domain):
+    outbox = Outbox(site)
+    deliver(site, domain, 'require "replace"; replace :subject "Gone" "Nothing.";\n'
+            'redirect "joe@else.test";')
+    [(_, sent)] = outbox.mails()
+    assert body(sent) == b"Nothing.\n"
+    assert fields(sent, "Subject") == [b"Gone"]
+    assert fields(sent, "Original-Subject") == [b"hello"]
+    assert parts(sent) == ["text/plain"]
+
+
+def test_a_rehearsal_writes_nothing(site, domain):
+    before = site.everything()
+    r = deliver(site, domain, STRIP, LETTER, "-n")
+    assert b"replace part 2" in r.stdout
+    after = site.everything()
+    after = {k: v for k, v in after.items() if "dovecot.sieve" not in k}
+    assert {k: v for k, v in before.items() if k in after} == after
+
+
+def test_a_message_of_a_header_only(site, domain):
+    deliver(site, domain, 'require "enclose"; enclose "x";', b"Subject: s\n")
+    [m] = site.messages(domain, "fred")
+    assert parts(m) == ["multipart/mixed", "text/plain", "message/rfc822",
+                        "text/plain"]
+    inner = email.message_from_bytes(m).get_payload()[1].get_payload()[0]
+    assert inner["Subject"] == "s" and not inner.get_payload().strip()
