@@ -47,6 +47,29 @@ yes(void *ctx, struct str what)
 	return what.n % 2 ? ENGINE_YES : ENGINE_NO;
 }
 
+/* Stretches of the message lie in it, and a body is no larger than is said. */
+static void
+must_be_made_of(const struct engine_result *r, struct str message)
+{
+	for (size_t i = 1; i < r->n_editions; i++) {
+		const struct engine_body *b = &r->bodies[i];
+		uint64_t total = 0;
+
+		if (b->n_pieces > ENGINE_PIECES_MAX)
+			abort();
+		for (size_t k = 0; k < b->n_pieces; k++) {
+			const struct engine_piece *x = &b->pieces[k];
+
+			if (x->text.p ? x->text.n != x->n :
+			    x->n > x->back || x->back > message.n)
+				abort();
+			total += x->n;
+		}
+		if (total > ENGINE_BODY_MAX)
+			abort();
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -97,6 +120,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		if (result.actions[i].edition >= result.n_editions ||
 		    result.actions[i].kind >= ENGINE_ACT_COUNT)
 			abort();
+	must_be_made_of(&result, job.message);
 	engine_result_release(&result);
 	return 0;
 }

@@ -100,7 +100,9 @@ set_structure(struct run *r, const struct node *n, struct str fields)
 		return run_no_memory(r, n);
 	(void)header_init(&new, &r->arena, fields);
 	for (f = header_first(&new); f; f = field_after(f))
+		/* the length is the mailbox's matter */
 		if (str_casestarts(f->name, STR("Content-")) &&
+		    !str_caseeq(f->name, STR("Content-Length")) &&
 		    !header_add(h, HEADER_BOTTOM, f->name,
 		    field_value(&new, f)))
 			return too_long(r, n, "Content-");
