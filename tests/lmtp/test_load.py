@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -19,6 +20,7 @@ CLIENTS = 8
 USERS = 12
 RELOADS = 20 if LONG else 5
 RESTARTS = 3
+CLEAN = 2	# of store/redo_format.h
 KILL_EVERY = 1.0 if LONG else 0.25
 
 
@@ -34,6 +36,7 @@ class Load:
         self.done = threading.Event()
         self.trouble = []
         self.again = 0
+        self.slowest = 0.0
         self.refused = 0
         self.threads = [threading.Thread(target=self.run) for _ in range(CLIENTS)]
         for t in self.threads:
@@ -68,6 +71,7 @@ class Load:
             who = f"p{n % USERS}@d{1 + n % 2}.test"
             text = b"Message-ID: <%d@load>\nSubject: load\n\n%d\n" % (n, n)
             while True:
+                began = time.monotonic()
                 try:
                     if c is None:
                         c = self.connect()
@@ -76,12 +80,15 @@ class Load:
                         self.trouble.append(rcpt)
                         break
                     if replies[0].startswith("250"):
+                        self.slowest = max(self.slowest,
+                                           time.monotonic() - began)
                         break
                     if replies[0]:
                         assert replies[0].startswith("4"), replies
                     raise ConnectionError
                 except (OSError, AssertionError):
                     self.again += 1
+                    self.slowest = max(self.slowest, time.monotonic() - began)
                     if c:
                         c.close()
                     c = None
@@ -96,16 +103,22 @@ class Load:
             t.join()
 
 
-def kill_a_worker(service):
-    """SIGKILL for one that serves, if there is one."""
+def children(service, confined):
+    """Workers are confined, helpers of the master are not."""
     pids = []
     for pid in service.pids():
         try:
             with open(f"/proc/{pid}/status", encoding="ascii") as f:
-                if "Seccomp:\t2" in f.read():
+                if ("Seccomp:\t2" in f.read()) == confined:
                     pids.append(pid)
         except OSError:
             pass
+    return pids
+
+
+def kill_a_worker(service, confined=True):
+    """SIGKILL for one that serves, if there is one."""
+    pids = children(service, confined)
     if pids:
         try:
             os.kill(random.choice(pids), signal.SIGKILL)
@@ -113,7 +126,8 @@ def kill_a_worker(service):
             pass
 
 
-def test_none_lost_none_doubled(site):
+@pytest.mark.parametrize("log", [0, "8M"], ids=["synced", "log"])
+def test_none_lost_none_doubled(log, site):
     """O6: with the retry journal a worker that is killed between storing and
     answering makes no second copy."""
     users = site.dir / "users"
@@ -124,7 +138,8 @@ def test_none_lost_none_doubled(site):
     listening.bind(str(path))
     listening.listen(1000)
     service = Lmtpd(site, directory=[f"file:{users}"], lmtp_listen=[],
-                    retry_journal="1h")
+                    retry_journal="1h", delivery_log=log,
+                    delivery_log_flush="200ms")
     service.start(pass_fds=(listening.fileno(),))
     load = Load(path)
     try:
@@ -155,8 +170,28 @@ def test_none_lost_none_doubled(site):
     finally:
         service.stop()
         listening.close()
-    assert load.trouble == []
     assert load.refused == 0
+    if log:
+        log_was_used(site)
+    judge(load, site)
+
+
+def log_was_used(site):
+    said = (site.log / "vbox.log").read_text()
+    if "must be on ext4 or xfs" in said:
+        pytest.skip("no delivery log on this file system")
+    assert "no delivery log" not in said
+    # Of this boot: there is nothing to mend, ever.
+    assert "mending" not in said
+    # And nothing is left in it by a service that was stopped.
+    for n in range(2):
+        head = (site.state / "log" / f"segment.{n}").read_bytes()[:16]
+        if any(head):
+            assert struct.unpack("8sII", head) == (b"vboxredo", 1, CLEAN)
+
+
+def judge(load, site):
+    assert load.trouble == []
     got = []
     for i in range(USERS):
         for d in ("d1.test", "d2.test"):
@@ -166,6 +201,57 @@ def test_none_lost_none_doubled(site):
     doubled = sorted(n for n in set(got) if got.count(n) > 1) if len(got) != len(set(got)) else []
     assert (lost, doubled) == ([], []), f"{load.again} were sent again"
     print(f"{MESSAGES} messages, {load.again} sent again")
+
+
+def test_everybody_is_killed(site):
+    """The delivery log when workers, its keeper and the master are killed all
+    the time, and the service is stopped and reloaded in between."""
+    users = site.dir / "users"
+    users.write_text("".join(f"p{i}@d{d}.test\n" for i in range(USERS) for d in (1, 2)))
+    users.chmod(0o644)
+    listening = socket.socket(socket.AF_UNIX)
+    path = site.dir / "passed.sock"
+    listening.bind(str(path))
+    listening.listen(1000)
+    fds = (listening.fileno(),)
+    service = Lmtpd(site, directory=[f"file:{users}"], lmtp_listen=[],
+                    retry_journal="1h", delivery_log="8M",
+                    delivery_log_flush="100ms")
+    service.start(pass_fds=fds)
+
+    def master():
+        service.process.kill()
+        service.process.wait()
+        service.start(pass_fds=fds)
+
+    def stop():
+        assert service.stop() == 0, service.output()
+        service.start(pass_fds=fds)
+
+    events = [service.reload, stop, service.reload, master, service.reload]
+    events *= 4 if LONG else 1
+    load = Load(path)
+    count = kills = 0
+    try:
+        while not load.finished():
+            due = (count + 0.5) / len(events) if count < len(events) else 2
+            ahead = int(MESSAGES * due) + 4 * CLIENTS
+            load.limit = ahead if due > 1 else min(ahead, MESSAGES - 1)
+            if load.next / MESSAGES >= due:
+                events[count]()
+                count += 1
+            kill_a_worker(service, confined=kills % 5 != 0)
+            kills += 1
+            time.sleep(0.05)	# the pace of the chaos, not a wait
+        load.join()
+    finally:
+        service.stop()
+        listening.close()
+    assert count == len(events)
+    log_was_used(site)
+    judge(load, site)
+    assert load.slowest < 20, "somebody hung"
+    print(f"{kills} killed, slowest {load.slowest:.1f} s")
 
 
 def test_a_lost_reply_makes_no_second_copy(site):
