@@ -260,10 +260,12 @@ check-dovecot24: test-deps
 man-lint:
 	$(Q)tests/man
 
-# Load with reloads, restarts and kills, for as long as 10,000 messages take.
+# Load with reloads, restarts and kills, for as long as 10,000 messages take;
+# the delivery log for long, and 40 power cuts under load of each kind.
 soak-lmtp: test-deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)VBOX_SOAK=10000 VBOX_BUILD=$(B) tests/pytest tests/lmtp/test_load.py -s
+	$(Q)VBOX_SOAK=10000 VBOX_BUILD=$(B) tests/pytest tests/lmtp/test_load.py \
+	    tests/lmtp/test_log.py tests/faults/test_power_log.py -s
 
 check: test-deps
 	$(Q)MAKE="$(MAKE)" tests/check
