@@ -295,6 +295,9 @@ match_list(struct match *m, struct str value, uint32_t key)
 	if (a == ENGINE_BROKEN)
 		return run_error(m->run, m->node, "list \"%s\" could not be "
 		    "asked", run_show(m->keys[key]));
+	/* what is in the list is ${0}, as Pigeonhole 2.4 has it */
+	if (a == ENGINE_YES)
+		remember(m, &value, 1);
 	return a == ENGINE_YES;
 }
 
