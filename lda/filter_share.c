@@ -18,7 +18,7 @@
 /* How long a death may go unnoticed: nobody rings then. */
 #define LOOK_MS 10
 
-/* Whose turn it is; who changes it, wakes the other. */
+/* Whose turn it is; who changes it, wakes the other if he sleeps. */
 enum turn {
 	TURN_NEW,	/* nothing was posted yet */
 	TURN_JOB,	/* master: a job lies here */
@@ -62,7 +62,6 @@ futex(_Atomic uint32_t *word, int op, uint32_t value,
 	/* Woken for nothing, or not asleep at all: the word is looked at. */
 	(void)syscall(SYS_futex, word, op, value, timeout, NULL, 0);
 }
-
 
 /* --- the master ----------------------------------------------------------------- */
 

@@ -2,11 +2,11 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "store/base/checksum.h"
 #include "store/base/clock.h"
+#include "store/base/file.h"
 
 /* As many as script_cache keeps images. */
 #define KEPT 64
@@ -144,14 +144,8 @@ is_local(int fd)
 		0xCA451A4E,	/* bcachefs */
 		0x01021994,	/* tmpfs */
 	};
-	struct statfs fs;
 
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if ((unsigned long)fs.f_type == known[i])
-			return true;
-	return false;
+	return file_system_among(fd, known, sizeof(known) / sizeof(*known));
 }
 
 static bool

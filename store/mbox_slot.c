@@ -10,7 +10,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,14 +90,8 @@ blocks_stay(int fd)
 		0x58465342,	/* xfs */
 		0x01021994,	/* tmpfs */
 	};
-	struct statfs fs;
 
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if ((unsigned long)fs.f_type == known[i])
-			return true;
-	return false;
+	return file_system_among(fd, known, sizeof(known) / sizeof(*known));
 }
 
 /*

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,14 +96,8 @@ keeps_well(int fd)
 		0xEF53,		/* ext2, 3, 4 */
 		0x58465342,	/* xfs */
 	};
-	struct statfs fs;
 
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if ((unsigned long)fs.f_type == known[i])
-			return true;
-	return false;
+	return file_system_among(fd, known, sizeof(known) / sizeof(*known));
 }
 
 /* --- opening ------------------------------------------------------------------- */

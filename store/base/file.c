@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* One read of file_read_whole. */
@@ -114,6 +114,19 @@ file_open_dir(int dirfd, const char *path, enum file_make make, mode_t mode)
 			return -1;
 		at = next;
 	}
+}
+
+bool
+file_system_among(int fd, const unsigned long *types, size_t n)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned long)fs.f_type == types[i])
+			return true;
+	return false;
 }
 
 mode_t

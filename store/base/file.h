@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "store/base/buf.h"
@@ -56,6 +57,10 @@ int file_read_whole(int fd, struct buf *out);
 /* rename(2) over a regular file or nothing. A device, a link, a FIFO that an
  * administrator has named (/dev/null) is not replaced: EEXIST. */
 int file_rename_over(int olddir, const char *old, int newdir, const char *new);
+
+/* Is the open file on a file system of one of these types (f_type of
+ * statfs(2))? False when nobody can say. */
+bool file_system_among(int fd, const unsigned long *types, size_t n);
 
 /* The process's umask, as it was when first asked: who changes it afterwards
  * says the modes of files himself. */
