@@ -76,11 +76,11 @@ enum exit_profile {
  * so that a failing function can end with it.
  */
 int verdict_set(struct verdict *v, enum verdict_why why, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4), cold));
 /* The same for a failed call: `error` (an errno) chooses the reason, and the
  * detail is "WHAT: strerror". */
 int verdict_errno(struct verdict *v, int error, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4), cold));
 /* Success with a detail. Returns 0. */
 int verdict_ok(struct verdict *v, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

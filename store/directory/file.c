@@ -395,7 +395,7 @@ static enum directory_answer
 look_up(struct file_directory *f, struct str local, struct str domain,
     struct arena *a, struct directory_entry *line_r, struct verdict *v)
 {
-	struct hit hit;
+	struct hit hit = { .number = 0 };
 	struct str line;
 	struct buf why;
 	enum directory_answer answer = find(f, local, domain, &hit, v);
