@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -324,6 +325,79 @@ pieces_make_no_difference(void **state)
 	buf_release(&b);
 }
 
+/* Line by line, as RFC 4155's readers look at it. */
+static void
+quote_slowly(struct str body, enum content_format format, struct buf *out)
+{
+	while (body.n) {
+		ptrdiff_t nl = str_chr(body, '\n');
+		struct str line = str_sub(body, 0, nl < 0 ? body.n :
+		    (size_t)nl + 1), at = line;
+
+		while (format == CONTENT_MBOXRD && str_starts(at, STR(">")))
+			at = str_sub(at, 1, at.n);
+		if (str_starts(at, STR("From ")))
+			buf_addc(out, '>');
+		buf_adds(out, line);
+		body = str_sub(body, line.n, body.n);
+	}
+	if (!str_ends(buf_str(out), STR("\n")))
+		buf_addc(out, '\n');
+	buf_addc(out, '\n');
+}
+
+/* From_ lines and what nearly is one, in memory and where a piece of a file ends. */
+static void
+every_from_line_is_quoted(void **state)
+{
+	static const char *const bits[] = { "From ", "From", "Fro", "F", "m ",
+	    ">", ">>", "\n", "\n>From ", "\nFrom ", "\n>>>", "x" };
+	struct buf message, want, copy;
+	FILE *file = tmpfile();
+
+	(void)state;
+	assert_non_null(file);
+	buf_init(&message, 100000);
+	buf_init(&want, 200000);
+	buf_init(&copy, 200000);
+	for (int i = 0; i < 4000; i++) {
+		enum content_format format = i & 1 ? CONTENT_MBOXRD :
+		    CONTENT_MBOXO;
+		struct source src = { .fd = -1 };
+		struct content c = { .sender = STR("a@b"), .when = WHEN,
+		    .message = &src, .body = 6 };
+		size_t n = i & 2 ? 65536 - (size_t)random() % 60 : 0;
+
+		buf_reset(&message);
+		buf_reset(&want);
+		buf_reset(&copy);
+		buf_addz(&message, "A: b\n\n");
+		while (message.n < n)
+			buf_addc(&message, "xxxxxxxxF>\n"[random() % 11]);
+		for (int k = 0; k < 30; k++)
+			buf_addz(&message, bits[(size_t)random() %
+			    (sizeof(bits) / sizeof(*bits))]);
+		src.n = message.n;
+		if (i & 2) {
+			src.fd = fileno(file);
+			assert_int_equal(file_pwrite_all(src.fd, message.p,
+			    message.n, 0), 0);
+		} else {
+			src.mem = message.p;
+		}
+		buf_addz(&want, FROM "A: b\n\n");
+		quote_slowly(str_sub(buf_str(&message), 6, message.n), format,
+		    &want);
+		assert_int_equal(content_write(&c, format, collect, &copy), 0);
+		if (!str_eq(buf_str(&copy), buf_str(&want)))
+			fail_msg("body %d differs: %.*s", i, 200, copy.p);
+	}
+	(void)fclose(file);
+	buf_release(&message);
+	buf_release(&want);
+	buf_release(&copy);
+}
+
 int
 main(void)
 {
@@ -334,6 +408,7 @@ main(void)
 		cmocka_unit_test(another_header_may_stand_for_it),
 		cmocka_unit_test(bodies_come_back_identical),
 		cmocka_unit_test(pieces_make_no_difference),
+		cmocka_unit_test(every_from_line_is_quoted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
