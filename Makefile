@@ -261,7 +261,7 @@ man-lint:
 	$(Q)tests/man
 
 # Load with reloads, restarts and kills, for as long as 10,000 messages take;
-# the delivery log for long, and 40 power cuts under load of each kind.
+# the delivery log for long, and 50 power cuts under load of each kind.
 soak-lmtp: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_SOAK=10000 VBOX_BUILD=$(B) tests/pytest tests/lmtp/test_load.py \

@@ -109,9 +109,10 @@ search_mbox(int fd, uint64_t size, const struct redo_copy *c)
 	return r;
 }
 
-/* Writes what belongs at the copy's offset. */
+/* Writes what belongs at the copy's offset in a mailbox of `size` bytes. */
 static int
-write_in_place(int fd, const struct redo_copy *c, struct verdict *v)
+write_in_place(int fd, uint64_t size, const struct redo_copy *c,
+    struct verdict *v)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -120,9 +121,14 @@ write_in_place(int fd, const struct redo_copy *c, struct verdict *v)
 	    file_pwrite_all(fd, c->before.p, c->before.n,
 	    (off_t)c->offset) < 0 ||
 	    file_pwrite_all(fd, c->bytes.p, c->bytes.n,
-	    (off_t)(c->offset + c->before.n)) < 0 || file_datasync(fd) < 0)
-		return verdict_errno(v, errno, "write %s in %s", c->spec.path,
+	    (off_t)(c->offset + c->before.n)) < 0 || file_datasync(fd) < 0) {
+		verdict_errno(v, errno, "write %s in %s", c->spec.path,
 		    c->spec.root);
+		/* No beginning of it stays, lest other mail comes behind. */
+		if (size >= c->offset && ftruncate(fd, (off_t)size) < 0)
+			verdict_errno(v, errno, "cut %s", c->spec.path);
+		return -1;
+	}
 	return 0;
 }
 
@@ -184,7 +190,7 @@ judge_mbox(struct replay *p, int fd, const struct redo_copy *c,
 		return verdict_errno(v, errno, "read %s", c->spec.path);
 	*outcome_r = found || like == LIKE_EQUAL ? REDO_THERE :
 	    like == LIKE_TORN ? REDO_MENDED : REDO_ADDED;
-	if (*outcome_r == REDO_MENDED && write_in_place(fd, c, v) < 0)
+	if (*outcome_r == REDO_MENDED && write_in_place(fd, (uint64_t)st.st_size, c, v) < 0)
 		return -1;
 	if (!found && like != LIKE_OTHER)
 		*end_of(p, &st) = (struct end){ .dev = st.st_dev,

@@ -254,13 +254,15 @@ def test_everybody_is_killed(site):
     print(f"{kills} killed, slowest {load.slowest:.1f} s")
 
 
-def test_a_lost_reply_makes_no_second_copy(site):
+@pytest.mark.parametrize("log", [0, "8M"], ids=["synced", "log"])
+def test_a_lost_reply_makes_no_second_copy(log, site):
     users = site.dir / "users"
     users.write_text("fred@d1.test\nfred@d2.test\n")
     users.chmod(0o644)
     text = (b"LHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<fred@%s>\r\nDATA\r\n"
             b"Message-ID: <1@x>\r\n\r\nonce\r\n.\r\n")
-    with Lmtpd(site, directory=[f"file:{users}"], retry_journal="1h") as service:
+    with Lmtpd(site, directory=[f"file:{users}"], retry_journal="1h",
+               delivery_log=log) as service:
         for domain in ("d1.test", "d2.test"):
             with service.connect() as c:
                 c.send(text % domain.encode())
