@@ -11,7 +11,7 @@ import pytest
 
 import agents
 import mounts
-from powered import Machine, sync_file_system
+from powered import Machine, read_all, sync_file_system
 from test_real_faults import fill_up
 
 pytestmark = pytest.mark.release
@@ -225,6 +225,29 @@ def test_no_room_to_mend(machine):
             m.start()
             assert " 0 set aside" in m.said()
             assert not m.wrongs(cut), m.wrongs(cut)
+
+
+def test_a_root_is_gone(machine):
+    """Its mail is set aside; that of others is mended."""
+    with machine() as m:
+        m.start()
+        m.deliver("one", "fred@d1.test")
+        m.deliver("two", "fred@d2.test")
+        cut = m.cut()
+        m.down()
+        with m.after(cut):
+            m.site.spool.rename(m.site.dir / "elsewhere")
+            m.start()
+            assert "1 written again, 1 set aside" in m.said()
+            [name] = os.listdir(m.site.state / "log" / "aside")
+            assert f"log/aside/{name} of state_dir" in m.said()
+            raw = (m.site.state / "log" / "aside" / name).read_bytes()
+            assert agents.read_message(raw.partition(b"\n")[2]) == ("one", True)
+            assert read_all(m.site, "d2.test", "fred") == (["two"], [])
+            assert m.service.stop() == 0
+            m.log.write_text("")
+            m.start()
+            assert "mending" not in m.said()
 
 
 class Load:
