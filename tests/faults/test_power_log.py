@@ -1,8 +1,10 @@
 """Power cuts with the delivery log: what was acknowledged is in its mailbox
 once, whole, after vbox-lmtpd has come up on the disk that was left."""
 
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -251,38 +253,87 @@ def test_a_root_is_gone(machine):
 
 
 class Load:
-    """Clients that deliver until they are told to end."""
+    """Clients that deliver until they are told to end. What fails because a
+    worker is killed is not sent again."""
 
-    def __init__(self, m, clients):
+    def __init__(self, m, clients, killed=False):
         self.m, self.stop, self.trouble = m, threading.Event(), []
+        self.killed = killed
         self.threads = [threading.Thread(target=self.run, args=(n,))
                         for n in range(clients)]
         for t in self.threads:
             t.start()
 
     def run(self, n):
-        rng = random.Random(n)
-        try:
-            with self.m.service.connect() as c:
-                c.hello()
-                k = 0
-                while not self.stop.is_set():
-                    k += 1
-                    boxes = [f"{u}@{d}" for u in self.m.users
-                             for d in ("d1.test", "d2.test")]
-                    rcpts = rng.sample(boxes, rng.choice([1, 1, 1, 3]))
-                    r = self.m.send(c, f"c{n}k{k}", rcpts,
-                                    rng.choice([200, 3000, 9000, 70000]))
-                    if not all(x.startswith("250") for x in r):
-                        self.trouble.append(r)
-        except (OSError, AssertionError, ValueError) as e:
-            self.trouble.append(repr(e))
+        rng, k = random.Random(n), 0
+        while not self.stop.is_set():
+            try:
+                with self.m.service.connect() as c:
+                    c.hello()
+                    while not self.stop.is_set():
+                        k += 1
+                        self.one(c, rng, f"c{n}k{k}")
+            except (OSError, AssertionError, ValueError) as e:
+                if not self.killed:
+                    self.trouble.append(repr(e))
+                    break
+
+    def one(self, c, rng, token):
+        boxes = [f"{u}@{d}" for u in self.m.users
+                 for d in ("d1.test", "d2.test")]
+        r = self.m.send(c, token, rng.sample(boxes, rng.choice([1, 1, 1, 3])),
+                        rng.choice([200, 3000, 9000, 70000]))
+        if not all(x.startswith("250") for x in r) and not self.killed:
+            self.trouble.append(r)
 
     def end(self):
         self.stop.set()
         for t in self.threads:
             t.join()
         assert not self.trouble, self.trouble[:3]
+
+
+@pytest.mark.parametrize("again", range(10 if LONG else 1))
+@pytest.mark.parametrize("flush,mode", [
+    ("1h", "log"), ("100ms", "log"), ("1h", "classic")])
+def test_cut_while_workers_are_killed(flush, mode, again, machine):
+    """What a killed worker left was in memory only."""
+    rng = random.Random(os.environ.get("VBOX_SEED"))
+    with machine(users=tuple("abcd"), delivery_log_flush=flush,
+                 options="loop", **MODES[mode]) as m:
+        m.start()
+        load = Load(m, 8, killed=True)
+        cuts = []
+        for n in range(30):
+            time.sleep(0.03)    # the pace of the chaos, not a wait
+            pids = [p for p in m.service.pids() if confined(p)]
+            if pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(rng.choice(pids), signal.SIGKILL)
+            if n % 8 == 7:
+                cuts.append(m.cut())
+        load.end()
+        m.down()
+        judge_all(m, cuts)
+
+
+def confined(pid):
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            return "Seccomp:\t2" in f.read()
+    except OSError:
+        return False
+
+
+def judge_all(m, cuts):
+    bad = []
+    for n, cut in enumerate(cuts):
+        wrong, said = comes_up(m, cut)
+        if wrong:
+            bad.append(f"cut {n}, {len(cut[1])} acknowledged: " +
+                       "; ".join(wrong[:10]) + "\n" + said)
+    assert not bad, "\n".join(bad)
+    assert cuts[-1][1]
 
 
 @pytest.mark.parametrize("again", range(10 if LONG else 1))
@@ -303,11 +354,4 @@ def test_cut_under_load(fs, flush, mode, again, machine):
             cuts.append(m.cut())
         load.end()
         m.down()
-        bad = []
-        for n, cut in enumerate(cuts):
-            wrong, said = comes_up(m, cut)
-            if wrong:
-                bad.append(f"cut {n}, {len(cut[1])} acknowledged: " +
-                           "; ".join(wrong[:10]) + "\n" + said)
-        assert not bad, "\n".join(bad)
-        assert cuts[-1][1]
+        judge_all(m, cuts)
