@@ -27,6 +27,8 @@
 #define TRACE_MAX (1024 * 1024)
 /* Of a script's problem, this much is told. */
 #define PROBLEM_MAX 600
+/* Of the message as it came, for a body that a script makes. */
+#define PIECE ((size_t)64 * 1024)
 
 struct planner {
 	struct lists lists;		/* of the mailbox being planned */
@@ -207,54 +209,90 @@ world_of(struct planner *pl, const struct target *t, const struct settings *s)
 
 /* --- a script's plan ----------------------------------------------------------------- */
 
+/* Are these the same bytes? Editions that differ in their header only. */
+static bool
+same_body(const struct engine_body *a, const struct engine_body *b)
+{
+	if (a->n_pieces != b->n_pieces)
+		return false;
+	for (size_t i = 0; i < a->n_pieces; i++) {
+		const struct engine_piece *x = &a->pieces[i];
+		const struct engine_piece *y = &b->pieces[i];
+
+		if (!x->text.p != !y->text.p || x->n != y->n ||
+		    (x->text.p ? !str_eq(x->text, y->text) :
+		    x->back != y->back))
+			return false;
+	}
+	return true;
+}
+
+/* A stretch of the message as it came. */
+static int
+add_old(const struct planner *pl, const struct engine_piece *p,
+    struct spool *to, char *scratch)
+{
+	const struct source *spool = &pl->parcel->spool->source;
+	uint64_t at = spool->n - p->back, end = at + p->n;
+	struct str got;
+
+	if (p->back > spool->n)
+		return verdict_set(pl->v, V_TROUBLE, "a filter named bytes "
+		    "that are not there");
+	for (; at < end; at += got.n) {
+		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
+
+		if (source_read(spool, at, scratch, want, &got) < 0 ||
+		    got.n == 0)
+			return verdict_errno(pl->v, errno,
+			    "read spooled message");
+		if (spool_add(to, got.p, got.n, pl->v) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+fill_body(const struct planner *pl, const struct engine_body *body,
+    struct spool *to)
+{
+	char *scratch = mem_alloc(PIECE);
+	int r = 0;
+
+	for (size_t i = 0; i < body->n_pieces && r == 0; i++) {
+		const struct engine_piece *p = &body->pieces[i];
+
+		r = p->text.p ? spool_add(to, p->text.p, p->text.n, pl->v) :
+		    add_old(pl, p, to, scratch);
+	}
+	free(scratch);
+	return r;
+}
+
 /* The bytes of a body that a script has made; NULL with a verdict. What the
  * filter process says of it is not trusted. */
 static const struct source *
 made_body(const struct planner *pl, const struct engine_body *body)
 {
-	const struct source *spool = &pl->parcel->spool->source;
+	struct spool_how how = pl->parcel->spool->how;
 	struct plan_body *b;
-	size_t total = 0, at = 0;
 
 	for (b = pl->p->bodies; b; b = b->next)
-		if (b->of == body)
-			return &b->source;
-	for (size_t i = 0; i < body->n_pieces; i++)
-		total += body->pieces[i].n;
-	b = mem_alloc(sizeof(*b) + total);
-	*b = (struct plan_body){ .of = body, .next = pl->p->bodies,
-	    .source = { .mem = b->bytes, .fd = -1, .n = total } };
-	pl->p->bodies = b;
-	for (size_t i = 0; i < body->n_pieces; i++) {
-		const struct engine_piece *p = &body->pieces[i];
-		uint64_t from = spool->n - p->back, done = 0;
-
-		if (p->text.p) {
-			memcpy(b->bytes + at, p->text.p, p->n);
-			at += p->n;
-			continue;
-		}
-		if (p->back > spool->n) {
-			verdict_set(pl->v, V_TROUBLE, "a filter named bytes "
-			    "that are not there");
-			return NULL;
-		}
-		while (done < p->n) {
-			struct str got;
-
-			if (source_read(spool, from + done, b->bytes + at,
-			    p->n - done, &got) < 0 || got.n == 0) {
-				verdict_errno(pl->v, errno,
-				    "read spooled message");
-				return NULL;
-			}
-			if (got.p != b->bytes + at)
-				memcpy(b->bytes + at, got.p, got.n);
-			at += got.n;
-			done += got.n;
-		}
+		if (b->of == body || same_body(b->of, body))
+			return &b->spool.source;
+	how.limit = 0;		/* that of the filter's answer holds */
+	b = mem_zalloc(1, sizeof(*b));
+	b->of = body;
+	spool_init(&b->spool, &how);
+	if (fill_body(pl, body, &b->spool) < 0) {
+		spool_release(&b->spool);
+		free(b);
+		return NULL;
 	}
-	return &b->source;
+	spool_finish(&b->spool);
+	b->next = pl->p->bodies;
+	pl->p->bodies = b;
+	return &b->spool.source;
 }
 
 static int
@@ -962,6 +1000,7 @@ plan_release(struct plan *plan)
 	while (plan->bodies) {
 		struct plan_body *next = plan->bodies->next;
 
+		spool_release(&plan->bodies->spool);
 		free(plan->bodies);
 		plan->bodies = next;
 	}

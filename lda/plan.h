@@ -10,6 +10,7 @@
 #include "filters/engine.h"
 #include "lda/delivery.h"
 #include "lda/scan.h"
+#include "lda/spool.h"
 #include "store/base/arena.h"
 #include "store/content.h"
 #include "store/mailbox.h"
@@ -69,12 +70,12 @@ struct plan_scan {
 	struct str what;
 };
 
-/* A body that a script has made (RFC 5703), in memory. */
+/* A body that a script has made (RFC 5703); a large one is in a file, since
+ * all recipients of a message have theirs at the same time. */
 struct plan_body {
 	const struct engine_body *of;
-	struct source source;
+	struct spool spool;
 	struct plan_body *next;
-	char bytes[];
 };
 
 struct plan {

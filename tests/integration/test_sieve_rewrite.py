@@ -5,6 +5,7 @@ import email.policy
 
 import pytest
 
+from harness.lmtp import Lmtpd
 from harness.mbox import body, fields
 from test_effects import Outbox
 
@@ -128,3 +129,28 @@ def test_a_message_of_a_header_only(site, domain):
                         "text/plain"]
     inner = email.message_from_bytes(m).get_payload()[1].get_payload()[0]
     assert inner["Subject"] == "s" and not inner.get_payload().strip()
+
+
+def most_memory(service):
+    """What the largest of its processes ever had, in bytes."""
+    def most(pid):
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            return next(int(x.split()[1]) * 1024 for x in f
+                        if x.startswith("VmHWM:"))
+    return max(most(p) for p in service.pids())
+
+
+def test_many_recipients_of_a_large_message(site):
+    """All recipients are planned before the first is stored."""
+    site.own_file(site.home / "d1.test" / "fred" / ".dovecot.sieve",
+                  b'require "enclose"; enclose "x";')
+    text = LETTER.replace(b"From here on\n", b"0123456789abcde\n" * 600_000)
+    with Lmtpd(site) as service, service.connect() as c:
+        c.hello()
+        rcpt, replies = c.message(["fred@d1.test"] * 20, text)
+        assert [r[:3] for r in rcpt + replies] == ["250"] * 40
+        assert most_memory(service) < 4 * len(text)
+    found = site.messages("d1.test", "fred")
+    assert len(found) == 20
+    # All but its From_ line, which an mbox quotes.
+    assert all(text[text.index(b"\n--b\n"):-14] in m for m in found)
