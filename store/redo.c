@@ -241,25 +241,19 @@ redo_state(const struct redo *r)
 
 struct roots {
 	struct redo_names names;
-	char last[4096];	/* synced already */
-	int error;
+	struct redo_disks disks;
 };
 
 static int
-sync_roots(void *arg, const struct redo_record *h, struct str body)
+note_roots(void *arg, const struct redo_record *h, struct str body)
 {
 	struct roots *roots = arg;
 	struct redo_copy c;
 
 	(void)h;
 	/* What cannot be read is of another version: replay says so. */
-	while (body.n && redo_parse(&body, &c, &roots->names) == 0) {
-		if (strcmp(roots->last, c.spec.root) == 0)
-			continue;
-		if (redo_sync_root(c.spec.root) < 0)
-			roots->error = errno;
-		memcpy(roots->last, roots->names.root, sizeof(roots->last));
-	}
+	while (body.n && redo_parse(&body, &c, &roots->names) == 0)
+		redo_note_root(&roots->disks, c.spec.root);
 	return 0;
 }
 
@@ -267,20 +261,20 @@ int
 redo_settle(struct redo *r, struct verdict *v)
 {
 	struct roots *roots = mem_zalloc(1, sizeof(*roots));
+	const char *root;
 	int result = 0;
 
-	for (unsigned i = 0; i < 2 && result == 0; i++) {
-		if (r->head[i].state == REDO_SEGMENT_CLEAN)
-			continue;
-		if (redo_walk(r, i, sync_roots, roots) < 0)
+	for (unsigned i = 0; i < 2 && result == 0; i++)
+		if (r->head[i].state != REDO_SEGMENT_CLEAN &&
+		    redo_walk(r, i, note_roots, roots) < 0)
 			result = verdict_errno(v, errno, "read the delivery log");
-		else if (roots->error)
-			result = verdict_errno(v, roots->error,
-			    "sync %s behind the delivery log", roots->last);
-		else if (redo_write_head(r, i, REDO_SEGMENT_CLEAN) < 0)
-			result = verdict_errno(v, errno,
-			    "mark the delivery log");
-	}
+	if (result == 0 && redo_sync_noted(&roots->disks, &root) < 0)
+		result = verdict_errno(v, errno,
+		    "sync %s behind the delivery log", root);
+	for (unsigned i = 0; i < 2 && result == 0; i++)
+		if (r->head[i].state != REDO_SEGMENT_CLEAN &&
+		    redo_write_head(r, i, REDO_SEGMENT_CLEAN) < 0)
+			result = verdict_errno(v, errno, "mark the delivery log");
 	free(roots);
 	return result;
 }

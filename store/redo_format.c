@@ -191,6 +191,45 @@ redo_sync_root(const char *root)
 	return result;
 }
 
+void
+redo_note_root(struct redo_disks *d, const char *root)
+{
+	size_t n = strlen(root) + 1;
+	struct stat st;
+
+	if (n > sizeof(d->last) || strcmp(d->last, root) == 0)
+		return;
+	memcpy(d->last, root, n);
+	if (stat(root, &st) < 0) {
+		/* What else may be wrong with it, its sync will say. */
+		d->lost |= errno == ENOENT || errno == ENOTDIR;
+		st.st_dev = 0;
+	}
+	for (unsigned i = 0; i < d->n; i++)
+		if (d->disk[i].dev == st.st_dev)
+			return;
+	if (d->n == REDO_PLACES) {
+		d->lost = true;
+		return;
+	}
+	d->disk[d->n].dev = st.st_dev;
+	memcpy(d->disk[d->n].root, root, n);
+	d->n++;
+}
+
+int
+redo_sync_noted(const struct redo_disks *d, const char **root_r)
+{
+	for (unsigned i = 0; i < d->n; i++)
+		if (redo_sync_root(d->disk[i].root) < 0) {
+			*root_r = d->disk[i].root;
+			return -1;
+		}
+	if (d->lost)
+		sync();
+	return 0;
+}
+
 /* A record at this place, its body into `body`? 1, 0 or -1 with errno. */
 static int
 read_record(const struct redo *r, unsigned which, uint64_t at, uint64_t size,

@@ -80,6 +80,23 @@ int redo_sync_fd(int fd);
  * more. 0, or -1 with errno. */
 int redo_sync_root(const char *root);
 
+/*
+ * The file systems of many mailboxes, to be synced once each: noted, then
+ * synced. A root that is not there any more may have been on any. -1 with
+ * errno; *root_r is the one that could not be synced.
+ */
+struct redo_disks {
+	struct {
+		dev_t dev;
+		char root[4096];
+	} disk[REDO_PLACES];
+	unsigned n;
+	bool lost;
+	char last[4096];
+};
+void redo_note_root(struct redo_disks *d, const char *root);
+int redo_sync_noted(const struct redo_disks *d, const char **root_r);
+
 /* Calls `each` for the records of one segment in order, the body borrowed;
  * stops at a return other than 0 and returns it. -1 with errno: could not
  * read. */

@@ -37,7 +37,7 @@ struct replay {
 	const struct redo_how *how;
 	struct redo_names names;
 	struct verdict verdict;
-	char root[4096];	/* of the last mailbox */
+	struct redo_disks disks;
 	struct end ends[ENDS];
 };
 
@@ -121,7 +121,7 @@ write_in_place(int fd, uint64_t size, const struct redo_copy *c,
 	    file_pwrite_all(fd, c->before.p, c->before.n,
 	    (off_t)c->offset) < 0 ||
 	    file_pwrite_all(fd, c->bytes.p, c->bytes.n,
-	    (off_t)(c->offset + c->before.n)) < 0 || file_datasync(fd) < 0) {
+	    (off_t)(c->offset + c->before.n)) < 0) {
 		verdict_errno(v, errno, "write %s in %s", c->spec.path,
 		    c->spec.root);
 		/* No beginning of it stays, lest other mail comes behind. */
@@ -210,6 +210,7 @@ redo_mbox(struct replay *p, const struct redo_copy *c,
 	int r;
 
 	spec.variant = CONTENT_PLAIN;
+	spec.sync = MAILBOX_NO_SYNC;	/* redo_replay does it */
 	if (mailbox_open(&spec, &content, &mb, v) < 0)
 		return -1;
 	r = judge_mbox(p, mailbox_descriptor(mb), c, outcome_r, v);
@@ -298,9 +299,8 @@ put_file(int top, int dir, const char *name, const struct redo_copy *c)
 		fd = file_open_beneath(tmp, name, O_WRONLY | O_CREAT | O_TRUNC,
 		    c->spec.file_mode);
 	if (fd >= 0 && fchmod(fd, c->spec.file_mode) == 0 &&
-	    file_write_all(fd, c->bytes.p, c->bytes.n) == 0 &&
-	    file_sync(fd) == 0 && renameat(tmp, name, dir, name) == 0)
-		r = file_sync(dir);
+	    file_write_all(fd, c->bytes.p, c->bytes.n) == 0)
+		r = renameat(tmp, name, dir, name);
 	file_close(&fd);
 	file_close(&tmp);
 	return r;
@@ -401,8 +401,7 @@ set_aside(const struct replay *p, const struct redo_copy *c,
 
 /* --- all of it ----------------------------------------------------------------------- */
 
-/* The verdict is set. Names were synced where they were made; a directory
- * that was made, too. */
+/* 1: the verdict is set. */
 static int
 redo_copy(struct replay *p, struct redo_copy *c, const struct redo_record *h,
     size_t which)
@@ -442,14 +441,7 @@ redo_record(void *arg, const struct redo_record *h, struct str body)
 			    (unsigned long long)h->at);
 			return 1;
 		}
-		if (strcmp(p->root, p->names.root) != 0) {
-			if (p->root[0] && redo_sync_root(p->root) < 0) {
-				verdict_errno(&p->verdict, errno, "sync %s",
-				    p->root);
-				return 1;
-			}
-			memcpy(p->root, p->names.root, sizeof(p->root));
-		}
+		redo_note_root(&p->disks, c.spec.root);
 		if (redo_copy(p, &c, h, i) != 0)
 			return 1;
 	}
@@ -460,6 +452,7 @@ int
 redo_replay(struct redo *r, const struct redo_how *how, struct verdict *v)
 {
 	struct replay *p = mem_zalloc(1, sizeof(*p));
+	const char *root;
 	unsigned first = r->head[1].generation < r->head[0].generation;
 	int result = 0;
 
@@ -474,9 +467,10 @@ redo_replay(struct redo *r, const struct redo_how *how, struct verdict *v)
 		else if (result < 0)
 			verdict_errno(v, errno, "read the delivery log");
 	}
-	/* What was found whole may be whole in memory only. */
-	if (result == 0 && p->root[0] && redo_sync_root(p->root) < 0)
-		result = verdict_errno(v, errno, "sync %s", p->root);
+	/* Not each message for itself; and what was found whole may be whole
+	 * in memory only. */
+	if (result == 0 && redo_sync_noted(&p->disks, &root) < 0)
+		result = verdict_errno(v, errno, "sync %s", root);
 	for (unsigned i = 0; i < 2 && result == 0; i++)
 		if (r->head[i].state != REDO_SEGMENT_CLEAN &&
 		    redo_write_head(r, i, REDO_SEGMENT_CLEAN) < 0)

@@ -29,6 +29,9 @@
 #define REPLAY_LOOK_MS 100
 #define REPLAY_SAY_MS 1000
 #define REPLAY_GRACE_US 60000000
+/* What a slow disk allocates of a log in a second; and time for the rest. */
+#define ZEROS_PER_SECOND (20ULL << 20)
+#define START_US 90000000ULL
 
 /* --- what was left ------------------------------------------------------------- */
 
@@ -188,6 +191,9 @@ keeper_open(struct service *s)
 	}
 	if (!s->redo)
 		return;
+	/* Zeros are written to all of it, when it is new. */
+	notify_say("EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)
+	    (set->delivery_log / ZEROS_PER_SECOND * 1000000 + START_US));
 	if (mend(s, &v) < 0 ||
 	    (set->delivery_log && redo_start(s->redo, &v) < 0)) {
 		log_say(SET_LOG_ERROR, "no delivery log: %s", v.detail);

@@ -179,14 +179,15 @@ class Machine:
             replies = self.send(c, token, list(rcpts), **kw)
         assert all(r.startswith("250") for r in replies), replies
 
-    def cut(self):
-        """The disk of this moment, and what was acknowledged before."""
+    def cut(self, of=None):
+        """The disk of this moment, and what was acknowledged before; or that
+        on which a cut is mended just now."""
         with self.lock:
             had = list(self.acknowledged)
         self.cuts += 1
         path = f"{self.image}.{self.cuts}"
-        clone(self.image, path)
-        return path, had
+        clone(of[0] if of else self.image, path)
+        return path, of[1] if of else had
 
     def down(self):
         """The machine is off."""
@@ -196,9 +197,9 @@ class Machine:
         self.unmount()
 
     @contextlib.contextmanager
-    def after(self, cut):
+    def after(self, cut, keep=False):
         """The machine is on again, with the disk of the cut; nothing of ours
-        runs yet."""
+        runs yet. keep: there is more to come with this disk."""
         path, _ = cut
         mounts.run("mount", "-o", self.options, path, str(self.base))
         try:
@@ -213,7 +214,8 @@ class Machine:
                         self.service = None
         finally:
             self.unmount()
-            os.unlink(path)
+            if not keep:
+                os.unlink(path)
 
     def contents(self):
         """(domain, user) -> tokens, broken, of all boxes."""

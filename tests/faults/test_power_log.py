@@ -13,6 +13,8 @@ import pytest
 
 import agents
 import mounts
+from harness import until
+from harness.lmtp import Lmtpd
 from powered import Machine, read_all, sync_file_system
 from test_real_faults import fill_up
 
@@ -153,6 +155,44 @@ def test_a_reader_was_there(synced, machine):
         cut = m.cut()
         m.down()
         mends(m, cut, 0 if synced else 8)
+
+
+def test_the_power_goes_again(machine):
+    """While mailboxes are mended, as often as that may be, and right after:
+    what was said to be mended is on the disk."""
+    rng = random.Random(os.environ.get("VBOX_SEED"))
+    with machine(users=tuple("abcd"), fs="xfs") as m:
+        m.start()
+        with m.service.connect() as c:
+            c.hello()
+            for n in range(300):
+                m.send(c, f"m{n}", [f"{'abcd'[n % 4]}@d1.test",
+                                    f"{'abcd'[n // 4 % 4]}@d2.test"])
+        cut = m.cut()
+        m.down()
+        again = []
+        for _ in range(5):
+            with m.after(cut, keep=True):
+                m.service = Lmtpd(m.site)
+                process = subprocess.Popen(
+                    [m.site.bin / "vbox-lmtpd", "-F", "-c", m.site.conf],
+                    stderr=subprocess.DEVNULL)
+                m.service.process = process
+                until(lambda: "mending" in m.said())
+                time.sleep(rng.uniform(0, 0.08))    # a moment, not a wait
+                again.append(m.cut(cut))
+        with m.after(cut):
+            m.start()
+            assert "mending" in m.said()
+            again.append(m.cut(cut))
+            assert not m.wrongs(cut), m.wrongs(cut)
+        for next_cut in again:
+            with m.after(next_cut):
+                m.start()
+                assert not m.wrongs(cut), m.wrongs(cut)
+                said = m.said()
+        # The last one was through: the log was empty.
+        assert "log: 0 messages were whole, 0 written again" in said
 
 
 @pytest.mark.parametrize("gone", [1, 2, 3])
