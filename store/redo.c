@@ -395,15 +395,16 @@ static void
 add_place(struct redo_shared *s, dev_t dev, const char *root)
 {
 	uint32_t n = atomic_load(&s->places);
-	struct place *p = &s->place[n];
 	struct stat st;
+	struct place *p;
 	int fd;
 
-	if (n == REDO_PLACES || strlen(root) >= sizeof(p->root))
+	if (n >= REDO_PLACES || strlen(root) >= ROOT_MAX)
 		return;
 	fd = file_open_root(root);
 	if (fd < 0)
 		return;
+	p = &s->place[n];
 	p->dev = dev;
 	p->good = fstat(fd, &st) == 0 && st.st_dev == dev && keeps_well(fd);
 	memcpy(p->root, root, strlen(root) + 1);
@@ -411,10 +412,19 @@ add_place(struct redo_shared *s, dev_t dev, const char *root)
 	atomic_store(&s->places, n + 1);
 }
 
+/* Whoever writes there: the master and the keeper look into no others. */
+static uint32_t
+count_places(const struct redo_shared *s)
+{
+	uint32_t n = atomic_load(&s->places);
+
+	return n < REDO_PLACES ? n : REDO_PLACES;
+}
+
 static const struct place *
 find_place(const struct redo_shared *s, dev_t dev)
 {
-	uint32_t n = atomic_load(&s->places);
+	uint32_t n = count_places(s);
 
 	for (uint32_t i = 0; i < n; i++)
 		if (s->place[i].dev == dev)
@@ -602,18 +612,6 @@ redo_add(struct redo *r, unsigned slot, const struct redo_copy *copies,
 	return place;
 }
 
-void
-redo_void(struct redo *r, uint64_t place)
-{
-	static const struct redo_record none;
-	int fd = r->segment[r->generation & 1];
-
-	/* If that fails, a power cut would show the message that nobody was
-	 * told of. */
-	if (file_pwrite_all(fd, &none, sizeof(none), (off_t)place) == 0)
-		(void)file_datasync(fd);
-}
-
 static void
 ring(struct bell *b, uint32_t for_how_many)
 {
@@ -633,9 +631,11 @@ lead(struct redo *r, struct use *u)
 	uint64_t upto = atomic_load(&u->written);
 
 	atomic_store(&u->upto, upto);
+	/* The kernel tells once what went wrong. Who was told has said so before
+	 * we could lead: then ours went well for nobody. */
 	if (file_datasync(r->segment[r->generation & 1]) < 0)
 		give_up(r->shared);
-	else
+	else if (!atomic_load(&r->shared->broken))
 		atomic_store(&u->synced, upto);
 	atomic_fetch_add(&r->shared->syncs, 1);
 	atomic_store(&u->leader, 0);
@@ -678,14 +678,14 @@ wait_turn(const struct redo *r, struct use *u, uint32_t round, pid_t leader)
 	return b;
 }
 
-bool
-redo_commit(struct redo *r, unsigned slot)
+/* Until our last record is on the disk. false: it may not be. */
+static bool
+wait_synced(struct redo *r)
 {
 	struct use *u = use_of(r, r->generation);
 	struct bell *woken = NULL;
 	bool safe;
 
-	(void)slot;
 	for (;;) {
 		uint32_t round = atomic_load(&u->round);
 		pid_t leader = 0;
@@ -705,6 +705,30 @@ redo_commit(struct redo *r, unsigned slot)
 	if (woken && atomic_load(&u->leader) == 0)
 		ring(woken, 1);
 	return safe;
+}
+
+bool
+redo_commit(struct redo *r, unsigned slot)
+{
+	(void)slot;
+	return wait_synced(r);
+}
+
+void
+redo_void(struct redo *r, uint64_t place)
+{
+	static const struct redo_record none;
+	struct use *u = use_of(r, r->generation);
+
+	/* If that fails, a power cut would show the message that nobody was
+	 * told of. Others wait for the log: a sync of our own could be told
+	 * of what went wrong with theirs. */
+	if (file_pwrite_all(r->segment[r->generation & 1], &none, sizeof(none),
+	    (off_t)place) == 0) {
+		r->ticket = atomic_fetch_add(&u->written, 1) + 1;
+		if (!wait_synced(r))
+			(void)file_datasync(r->segment[r->generation & 1]);
+	}
 }
 
 /* --- in the master and in the keeper -------------------------------------------------------- */
@@ -728,22 +752,38 @@ somebody_writes(const struct redo *r, uint32_t generation)
 	return false;
 }
 
+/* A worker wrote it, and could still. */
+static void
+read_root(const struct place *p, char root[ROOT_MAX])
+{
+	memcpy(root, p->root, ROOT_MAX);
+	root[ROOT_MAX - 1] = '\0';
+}
+
 /* Roots are opened when mail is first logged and stay open: the directory may
  * lose its name, and an error that somebody else's syncfs was told of is news
  * only for descriptors that were open then. */
 static void
 open_places(struct redo *r)
 {
-	for (uint32_t i = 0; i < atomic_load(&r->shared->places); i++)
-		if (r->shared->place[i].good && r->place[i] < 0)
-			r->place[i] = file_open_root(r->shared->place[i].root);
+	char root[ROOT_MAX];
+
+	for (uint32_t i = 0; i < count_places(r->shared); i++)
+		if (r->shared->place[i].good && r->place[i] < 0) {
+			read_root(&r->shared->place[i], root);
+			r->place[i] = file_open_root(root);
+		}
 }
 
 static int
 sync_place(const struct redo *r, uint32_t i)
 {
-	return r->place[i] < 0 ? redo_sync_root(r->shared->place[i].root) :
-	    redo_sync_fd(r->place[i]);
+	char root[ROOT_MAX];
+
+	if (r->place[i] >= 0)
+		return redo_sync_fd(r->place[i]);
+	read_root(&r->shared->place[i], root);
+	return redo_sync_root(root);
 }
 
 /* Whose mail is in this segment becomes durable where it lies. */
@@ -753,6 +793,7 @@ flush(struct redo *r, unsigned which, struct verdict *v)
 	struct redo_shared *s = r->shared;
 	struct use *u = &s->use[which];
 	struct timespec nap = { .tv_nsec = WRITERS_NAP_NS };
+	char root[ROOT_MAX];
 
 	if (!atomic_load(&u->dirty))
 		return 0;
@@ -761,13 +802,14 @@ flush(struct redo *r, unsigned which, struct verdict *v)
 	while (somebody_writes(r, (uint32_t)u->generation))
 		(void)nanosleep(&nap, NULL); /* sooner does no harm */
 	open_places(r);
-	for (uint32_t i = 0; i < atomic_load(&s->places); i++) {
+	for (uint32_t i = 0; i < count_places(s); i++) {
 		const struct place *p = &s->place[i];
 
 		if (!p->good || sync_place(r, i) == 0)
 			continue;
+		read_root(p, root);
 		verdict_errno(v, errno, "sync %s behind the delivery log",
-		    p->root);
+		    root);
 		atomic_store(&s->broken, true);
 		atomic_store(&u->failed, true);
 		/* If that cannot be written, it is replayed all the same. */
