@@ -632,8 +632,11 @@ run_warm(const struct filter_how *how, struct engine_job *job,
 	/* One that died between two messages (killed by somebody) is made
 	 * anew, once; one that dies over this message is its fault. */
 	for (int i = 0; i < 2; i++) {
-		if (warm_up(how, types, v) < 0)
-			return -1;
+		/* A kernel may refuse what only a warm one needs. */
+		if (warm_up(how, types, v) < 0) {
+			*v = VERDICT_INIT;
+			return run_once(how, job, t, types, v);
+		}
 		why = post(job, t->content);
 		if (why == too_large)
 			return run_once(how, job, t, types, v);

@@ -36,6 +36,19 @@
 #define CONFINED 1
 #endif
 
+/* A kernel without CONFIG_ADVISE_SYSCALLS. */
+static bool no_advice;
+
+int
+madvise(void *p, size_t n, int advice)
+{
+	if (no_advice) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, p, n, advice);
+}
+
 /* Ends the only child; false when there is none. It stays to be waited for. */
 static bool
 kill_child(void)
@@ -281,6 +294,23 @@ nothing_is_lost_between_messages(void **state)
 	}
 	assert_int_equal(filter_crashes(), before);
 	filter_end();
+}
+
+static void
+a_kernel_that_takes_no_advice_has_filters(void **state)
+{
+	struct engine_result r;
+
+	(void)state;
+	filter_end();
+	no_advice = true;
+	for (int i = 0; i < 2; i++) {
+		run_as("hello", FILTER_WARM, &r);
+		assert_whole(&r);
+		engine_result_release(&r);
+	}
+	no_advice = false;
+	assert_false(kill_child());
 }
 
 static void
@@ -647,6 +677,7 @@ main(void)
 		cmocka_unit_test(a_crash_or_an_overrun_is_a_keep),
 		cmocka_unit_test(every_way_there_and_back),
 		cmocka_unit_test(nothing_is_lost_between_messages),
+		cmocka_unit_test(a_kernel_that_takes_no_advice_has_filters),
 		cmocka_unit_test(a_job_is_read_only),
 		cmocka_unit_test(a_liar_is_found_out),
 		cmocka_unit_test(it_can_touch_nothing),
