@@ -22,6 +22,8 @@
 /* The end of a message by which it is known to be whole. */
 #define TAIL ((size_t)512)
 #define NAME_MAX_BYTES 255
+/* Read in one go where zeros are looked for. */
+#define PIECE 4096
 /* Mailboxes of which the end is remembered; a forgotten one is searched. */
 #define ENDS 1024
 
@@ -109,16 +111,21 @@ search_mbox(int fd, uint64_t size, const struct redo_copy *c)
 	return r;
 }
 
+/* A descriptor that appends does so with pwrite(2), too. */
+static int
+append_off(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags & ~O_APPEND);
+}
+
 /* Writes what belongs at the copy's offset in a mailbox of `size` bytes. */
 static int
 write_in_place(int fd, uint64_t size, const struct redo_copy *c,
     struct verdict *v)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	/* A descriptor that appends does so with pwrite(2), too. */
-	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_APPEND) < 0 ||
-	    file_pwrite_all(fd, c->before.p, c->before.n,
+	if (append_off(fd) < 0 || file_pwrite_all(fd, c->before.p, c->before.n,
 	    (off_t)c->offset) < 0 ||
 	    file_pwrite_all(fd, c->bytes.p, c->bytes.n,
 	    (off_t)(c->offset + c->before.n)) < 0) {
@@ -130,6 +137,79 @@ write_in_place(int fd, uint64_t size, const struct redo_copy *c,
 		return -1;
 	}
 	return 0;
+}
+
+/* How many bytes before an offset are zero: a disk has not written what
+ * another program did. -1 with errno. */
+static int
+zeros_before(int fd, uint64_t at, uint64_t *n_r)
+{
+	char piece[PIECE];
+	uint64_t begin = at;
+
+	while (begin > 0) {
+		size_t n = begin < PIECE ? (size_t)begin : PIECE, k = n;
+		ssize_t got = file_pread_full(fd, piece, n, (off_t)(begin - n));
+
+		if (got != (ssize_t)n) {
+			errno = got < 0 ? errno : EIO;
+			return -1;
+		}
+		while (k && piece[k - 1] == '\0')
+			k--;
+		begin -= n - k;
+		if (k)
+			break;
+	}
+	*n_r = at - begin;
+	return 0;
+}
+
+/* Zeros at the end of a mailbox are no mail. 1 when some were cut off. */
+static int
+cut_zeros(int fd)
+{
+	struct stat st;
+	uint64_t n;
+
+	if (fstat(fd, &st) < 0 ||
+	    zeros_before(fd, (uint64_t)st.st_size, &n) < 0)
+		return -1;
+	if (n == 0)
+		return 0;
+	return ftruncate(fd, st.st_size - (off_t)n) < 0 ? -1 : 1;
+}
+
+/*
+ * The message was put behind line ends; are they there? Zeros in their place
+ * are made line ends, or nobody would see where the message begins. 1, 0 when
+ * something else is there, or -1 with errno.
+ */
+static int
+stands_apart(int fd, const struct redo_copy *c)
+{
+	size_t want = c->offset < 2 ? (size_t)c->offset : 2;
+	uint64_t zeros;
+	char end[2], *fill;
+	int r;
+
+	if (c->before.n >= want)
+		return 1;
+	if (zeros_before(fd, c->offset, &zeros) < 0)
+		return -1;
+	if (zeros) {
+		fill = mem_alloc((size_t)zeros);
+		memset(fill, '\n', (size_t)zeros);
+		r = append_off(fd) < 0 ? -1 : file_pwrite_all(fd, fill,
+		    (size_t)zeros, (off_t)(c->offset - zeros));
+		free(fill);
+		return r < 0 ? -1 : 1;
+	}
+	want -= c->before.n;
+	if (file_pread_full(fd, end, want, (off_t)(c->offset - want)) !=
+	    (ssize_t)want)
+		return -1;
+	return memcmp(end, "\n\n", want) == 0;
 }
 
 static struct end *
@@ -163,7 +243,7 @@ judge_mbox(struct replay *p, int fd, const struct redo_copy *c,
 	char *wanted, *there;
 	ssize_t got = 0;
 	bool elsewhere = true;
-	int found = 0;
+	int found = 0, apart = 1;
 
 	if (fstat(fd, &st) < 0)
 		return verdict_errno(v, errno, "fstat %s", c->spec.path);
@@ -182,15 +262,25 @@ judge_mbox(struct replay *p, int fd, const struct redo_copy *c,
 		free(there);
 		free(wanted);
 	}
-	if (got < 0)
+	if (got >= 0 && like != LIKE_OTHER)
+		apart = stands_apart(fd, c);
+	if (got < 0 || apart < 0)
 		return verdict_errno(v, errno, "read %s", c->spec.path);
+	if (apart == 0 && like == LIKE_EQUAL) {
+		/* There, but as a part of what is before it. */
+		*outcome_r = REDO_ADDED;
+		return 0;
+	}
+	if (apart == 0)
+		like = LIKE_OTHER;
 	if (like != LIKE_EQUAL && elsewhere)
 		found = search_mbox(fd, (uint64_t)st.st_size, c);
 	if (found < 0)
 		return verdict_errno(v, errno, "read %s", c->spec.path);
 	*outcome_r = found || like == LIKE_EQUAL ? REDO_THERE :
 	    like == LIKE_TORN ? REDO_MENDED : REDO_ADDED;
-	if (*outcome_r == REDO_MENDED && write_in_place(fd, (uint64_t)st.st_size, c, v) < 0)
+	if (*outcome_r == REDO_MENDED &&
+	    write_in_place(fd, (uint64_t)st.st_size, c, v) < 0)
 		return -1;
 	if (!found && like != LIKE_OTHER)
 		*end_of(p, &st) = (struct end){ .dev = st.st_dev,
@@ -213,6 +303,18 @@ redo_mbox(struct replay *p, const struct redo_copy *c,
 	spec.sync = MAILBOX_NO_SYNC;	/* redo_replay does it */
 	if (mailbox_open(&spec, &content, &mb, v) < 0)
 		return -1;
+	r = cut_zeros(mailbox_descriptor(mb));
+	if (r < 0)
+		verdict_errno(v, errno, "cut zeros off %s", c->spec.path);
+	if (r > 0) {
+		/* It remembers how long the file was. */
+		mailbox_close(&mb);
+		r = mailbox_open(&spec, &content, &mb, v);
+	}
+	if (r < 0) {
+		mailbox_close(&mb);
+		return -1;
+	}
 	r = judge_mbox(p, mailbox_descriptor(mb), c, outcome_r, v);
 	if (r == 0 && *outcome_r == REDO_ADDED &&
 	    (mailbox_publish(mb, v) < 0 || mailbox_sync(mb, v) < 0))

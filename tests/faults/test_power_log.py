@@ -4,6 +4,7 @@ once, whole, after vbox-lmtpd has come up on the disk that was left."""
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -14,6 +15,7 @@ import pytest
 import agents
 import mounts
 from harness import until
+from harness.dovecot import Dovecot
 from harness.lmtp import Lmtpd
 from powered import Machine, read_all, sync_file_system
 from test_real_faults import fill_up
@@ -155,6 +157,41 @@ def test_a_reader_was_there(synced, machine):
         cut = m.cut()
         m.down()
         mends(m, cut, 0 if synced else 8)
+
+
+@pytest.mark.parametrize("synced", [False, True])
+def test_dovecot_was_there(synced, machine):
+    """It has given UIDs and flags, which rewrites an mbox and moves files, and
+    has expunged one; mail came before and behind. What was expunged may be
+    back, once."""
+    if not shutil.which("doveadm"):
+        pytest.skip("no Dovecot")
+    with machine() as m:
+        m.start()
+        gone = []
+        for n in range(12):
+            # one length or many
+            m.deliver(f"m{n:02}", "fred@d1.test", "fred@d2.test",
+                      size=3000 if n < 6 else 500 * n)
+            if n % 4 != 3:
+                continue
+            for d in ("d1.test", "d2.test"):
+                imap = Dovecot(m.site, d, "fred").imap()
+                assert imap.select("INBOX")[0] == "OK"
+                imap.store("1:2", "+FLAGS", "(\\Seen custom)")
+                if n == 7:
+                    _, data = imap.fetch("3", "(BODY.PEEK[])")
+                    gone.append((agents.read_message(data[0][1].replace(
+                        b"\r\n", b"\n"))[0], d, "fred"))
+                    imap.store("3", "+FLAGS", "(\\Deleted)")
+                    imap.expunge()
+                imap.logout()
+        assert [g[0] for g in gone] == ["m02", "m02"]
+        if synced:
+            sync_file_system(m.base)
+        path, had = m.cut()
+        m.down()
+        mends(m, (path, [a for a in had if a not in gone]))
 
 
 def test_the_power_goes_again(machine):

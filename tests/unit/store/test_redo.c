@@ -323,6 +323,53 @@ holes_of_zeros_are_filled(void **state)
 	assert_int_equal(outcomes[1], REDO_MENDED);
 }
 
+/* Another program had written what is before the message, and the disk has
+ * not: whatever is there, the message begins at the start of a line, behind a
+ * blank one. */
+static void
+a_message_stands_apart(void **state)
+{
+	static const struct {
+		const char *old;	/* 17 bytes */
+		size_t n;		/* of the message that are there */
+		enum redo_outcome want;
+	} cases[] = {
+		{ "From x Mon\n\nold\n\n", 5000, REDO_THERE },
+		{ "From x Mon\n\n\0\0\0\0\0", 5000, REDO_THERE },
+		{ "From x Mon\n\n\0\0\0\0\0", 20, REDO_MENDED },
+		{ "From x Mon\n\n\0\0\0\0\0", 0, REDO_ADDED },
+		{ "From x Mon\n\nold  ", 5000, REDO_ADDED },
+		{ "From x Mon\n\nold  ", 20, REDO_ADDED },
+		{ "From x Mon\n\nold\n ", 0, REDO_ADDED },
+	};
+	char torn[1 << 16], *text, *at;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		if (!begin_log())
+			return;
+		write_file("fred", "From x Mon\n\nold\n\n", 17);
+		assert_true(deliver(0, MAILBOX_MBOX, "fred", 0, "one"));
+		remember("fred");
+		power_cut();
+		memcpy(torn, cases[i].old, 17);
+		memcpy(torn + 17, box + 17, box_n - 17);
+		write_file("fred", torn, cases[i].n > box_n - 17 ? box_n :
+		    17 + cases[i].n);
+		replay();
+		assert_int_equal(outcome_count, 1);
+		assert_int_equal(outcomes[0], cases[i].want);
+		text = read_file("fred", &n);
+		/* The last thing in the box, whole. */
+		at = text + n - (box_n - 17);
+		assert_memory_equal(at, box + 17, box_n - 17);
+		assert_memory_equal(at - 2, "\n\n", 2);
+		assert_int_equal(memchr(text, '\0', n) != NULL, false);
+		redo_close(&log_);
+	}
+}
+
 static void
 line_ends_that_were_missing_come_back(void **state)
 {
@@ -878,6 +925,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_mbox_of_any_length_becomes_whole),
 		TEST(holes_of_zeros_are_filled),
+		TEST(a_message_stands_apart),
 		TEST(line_ends_that_were_missing_come_back),
 		TEST(a_box_that_lost_its_directory_is_made),
 		TEST(what_a_reader_has_moved_is_found),
