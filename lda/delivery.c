@@ -254,6 +254,8 @@ forward_one(const struct delivery *d, const struct plan_redirect *r,
 		job.sender = buf_str(&sender);
 		result = submit_run(&job, v);
 	}
+	if (result == 0)
+		metrics_add(METRIC_REDIRECTS, 1);
 	buf_release(&head);
 	buf_release(&sender);
 	return result;

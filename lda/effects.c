@@ -88,7 +88,10 @@ send_out(const struct settings *s, struct str sender, struct str message,
 		.message = &src,
 	};
 
-	return submit_run(&job, v);
+	if (submit_run(&job, v) < 0)
+		return -1;
+	metrics_add(METRIC_REPLIES, 1);
+	return 0;
 }
 
 /* Where a message of ours is put. */

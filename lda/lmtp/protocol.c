@@ -70,6 +70,7 @@ lmtp_goodbye(struct lmtp *p, const char *code, const char *text)
 void
 lmtp_error(struct lmtp *p, int reply, const char *code, const char *text)
 {
+	p->faults++;
 	if (++p->errors > p->config.error_max)
 		lmtp_goodbye(p, "7.0", "Too many errors");
 	else

@@ -165,6 +165,7 @@ struct lmtp {
 	unsigned answered;	/* recipients answered behind the message */
 	unsigned errors;
 	unsigned mails;
+	unsigned faults;	/* errors in all; the reader takes them away */
 };
 
 void lmtp_init(struct lmtp *p, const struct lmtp_config *config);

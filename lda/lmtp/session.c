@@ -5,6 +5,7 @@
 
 #include "lda/lmtp/protocol.h"
 #include "lda/lmtp/transaction.h"
+#include "lda/metrics.h"
 #include "lda/report.h"
 #include "store/base/clock.h"
 
@@ -41,6 +42,9 @@ send_out(struct session *s)
 	    (int64_t)s->settings->command_timeout) != WIRE_OK)
 		s->gone = true;
 	buf_reset(&s->lmtp.out);
+	if (s->lmtp.faults)
+		metrics_add(METRIC_PROTOCOL_ERRORS, s->lmtp.faults);
+	s->lmtp.faults = 0;
 }
 
 /* What goes without waiting. */
@@ -138,12 +142,14 @@ more(struct session *s, struct str *in)
 		case WIRE_SIGNAL:
 			break;
 		case WIRE_TIMEOUT:
-			if (order(s) == SESSION_RETIRE)
+			if (order(s) == SESSION_RETIRE) {
 				lmtp_goodbye(&s->lmtp, "3.2",
 				    "Service is reloading");
-			else
+			} else {
+				metrics_add(METRIC_TIMEOUTS, 1);
 				lmtp_goodbye(&s->lmtp, "4.2",
 				    "Timeout, closing");
+			}
 			return false;
 		}
 	}
@@ -176,6 +182,9 @@ on_rcpt(struct session *s)
 	struct verdict v = VERDICT_INIT;
 
 	(void)transaction_rcpt(&s->t, &s->lmtp, &v);
+	metrics_add(v.why == V_OK ? METRIC_RECIPIENTS_OK :
+	    verdict_kind(&v) == VERDICT_REFUSED ? METRIC_RECIPIENTS_REFUSED :
+	    METRIC_RECIPIENTS_LATER, 1);
 	lmtp_answer(&s->lmtp, &v);
 }
 

@@ -559,7 +559,9 @@ transaction_deliver(struct transaction *t, transaction_answer *answer,
 	int ms = NAP_LEAST;
 	bool moved;
 
-	if (finish_spool(t, &v) < 0) {
+	if (finish_spool(t, &v) == 0) {
+		metrics_add(METRIC_MESSAGES, 1);
+	} else {
 		for (size_t i = 0; i < t->count; i++) {
 			t->rcpts[i]->verdict = v;
 			conclude_and_settle(t, t->rcpts[i]);

@@ -3,6 +3,7 @@
 #include "lda/envelope.h"
 #include "lda/gate.h"
 #include "lda/maps/answer.h"
+#include "lda/metrics.h"
 #include "store/base/num.h"
 
 struct request {
@@ -71,6 +72,7 @@ feed(const struct agent *agent, struct str *in, struct arena *a,
 
 	if (event != MAP_ANSWERED)
 		return event;
+	metrics_add(METRIC_POLICY_ANSWERS, 1);
 	(void)buf_addz(out, "action=");
 	(void)buf_adds(out, judge(agent, &r, a));
 	(void)buf_addz(out, "\n\n");

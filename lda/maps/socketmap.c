@@ -2,6 +2,7 @@
 
 #include "lda/maps/answer.h"
 #include "lda/maps/netstring.h"
+#include "lda/metrics.h"
 
 /* Length, colon and comma. */
 #define FRAME (NETSTRING_DIGITS + 2)
@@ -22,6 +23,18 @@ word(enum answer_kind kind)
 	return STR("TEMP");
 }
 
+static void
+count(enum answer_kind kind)
+{
+	static const enum metric metrics[] = {
+		[ANSWER_TEMP] = METRIC_MAP_BROKEN, [ANSWER_OK] = METRIC_MAP_FOUND,
+		[ANSWER_NOTFOUND] = METRIC_MAP_ABSENT,
+		[ANSWER_PERM] = METRIC_MAP_BROKEN,
+	};
+
+	metrics_add(metrics[kind], 1);
+}
+
 static enum map_event
 feed(const struct agent *agent, struct str *in, struct arena *a,
     struct buf *out)
@@ -40,6 +53,7 @@ feed(const struct agent *agent, struct str *in, struct arena *a,
 	if (!str_split(&query, ' ', &map) || query.p == NULL)
 		return MAP_CLOSE;	/* a map and no key */
 	answer = answer_map(agent, map, query, a);
+	count(answer.kind);
 	if (answer.text.n > SOCKETMAP_REPLY_MAX - sizeof("NOTFOUND"))
 		answer = (struct answer){ ANSWER_TEMP,
 		    STR("the value is too long") };

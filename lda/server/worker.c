@@ -109,6 +109,14 @@ static void
 done(const struct report *r)
 {
 	report_log(r);
+	if (r->verdict->why == V_BOX_BUSY)
+		metrics_add(METRIC_LOCK_TIMEOUTS, 1);
+	if (r->delivery) {
+		metrics_add(METRIC_DOTLOCKS_REMOVED,
+		    delivery_locks_broken(r->delivery));
+		metrics_add(METRIC_MBOX_REPAIRS,
+		    delivery_repaired(r->delivery) > 0);
+	}
 	metrics_delivery(r->verdict, (uint64_t)r->elapsed_ms * 1000,
 	    r->verdict->why == V_OK && r->delivery ?
 	    delivery_size(r->delivery) : 0);

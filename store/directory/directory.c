@@ -34,6 +34,7 @@ struct directory {
 	size_t count;
 	struct cache *cache;	/* NULL: none */
 	int64_t rest_until_ms;
+	void (*count_event)(enum directory_event event);	/* or NULL */
 };
 
 static const struct directory_backend *
@@ -76,6 +77,7 @@ directory_open(const char *const *specs, size_t count,
 		.stale_ms = set->cache_stale_ms,
 	};
 
+	d->count_event = set->count;
 	d->sources = mem_zalloc(count, sizeof(*d->sources));
 	if (count == 0) {
 		verdict_set(v, V_CONFIG, "directory: none is configured");
@@ -147,6 +149,13 @@ ask_all(const struct directory *d, enum cache_kind kind, struct str local,
 	return DIR_ABSENT;
 }
 
+static void
+tell(const struct directory *d, enum directory_event event)
+{
+	if (d->count_event)
+		d->count_event(event);
+}
+
 static enum directory_answer
 ask_unless_resting(struct directory *d, enum cache_kind kind,
     struct str local, struct str domain, struct arena *a, void *record_r,
@@ -158,9 +167,13 @@ ask_unless_resting(struct directory *d, enum cache_kind kind,
 	if (began < d->rest_until_ms) {
 		verdict_set(v, V_DIRECTORY_DOWN,
 		    "directory: did not answer, not asked again yet");
+		tell(d, DIRECTORY_ASKED_BROKEN);
 		return DIR_BROKEN;
 	}
 	answer = ask_all(d, kind, local, domain, a, record_r, v);
+	tell(d, answer == DIR_FOUND ? DIRECTORY_ASKED_FOUND :
+	    answer == DIR_ABSENT ? DIRECTORY_ASKED_ABSENT :
+	    DIRECTORY_ASKED_BROKEN);
 	if (answer == DIR_BROKEN) {
 		took = clock_mono_ms() - began;
 		if (took >= SLOW_FAILURE_MS)
@@ -184,17 +197,22 @@ ask(struct directory *d, enum cache_kind kind, struct str local,
 	switch (cache_get(d->cache, kind, local, domain, now, CACHE_FRESH, a,
 	    record_r)) {
 	case CACHE_FOUND:
+		tell(d, DIRECTORY_CACHE_HIT);
 		return DIR_FOUND;
 	case CACHE_ABSENT:
+		tell(d, DIRECTORY_CACHE_HIT);
 		return DIR_ABSENT;
 	case CACHE_MISS:
+		tell(d, DIRECTORY_CACHE_MISS);
 		break;
 	}
 	answer = ask_unless_resting(d, kind, local, domain, a, record_r, v);
 	if (answer == DIR_BROKEN) {
 		if (cache_get(d->cache, kind, local, domain, now, CACHE_STALE,
-		    a, record_r) == CACHE_FOUND)
+		    a, record_r) == CACHE_FOUND) {
+			tell(d, DIRECTORY_CACHE_STALE);
 			return DIR_FOUND;
+		}
 		return DIR_BROKEN;
 	}
 	cache_put(d->cache, kind, local, domain, now,

@@ -38,6 +38,17 @@ enum directory_want {
 	DIRECTORY_WANT_PASSWORD = 1,	/* fill in account.password */
 };
 
+/* What became of a question, for who counts. A question to the sources has one
+ * of the first three; with a cache one of the others comes before or behind it. */
+enum directory_event {
+	DIRECTORY_ASKED_BROKEN,
+	DIRECTORY_ASKED_FOUND,
+	DIRECTORY_ASKED_ABSENT,
+	DIRECTORY_CACHE_HIT,
+	DIRECTORY_CACHE_MISS,
+	DIRECTORY_CACHE_STALE,	/* served past its time: the sources are down */
+};
+
 /* What a back-end may need to know; borrowed for the life of the directory.
  * Zeros and NULLs are sensible. */
 struct directory_settings {
@@ -54,6 +65,7 @@ struct directory_settings {
 	unsigned cache_absent_ms;	/* how long ABSENT is believed */
 	unsigned cache_stale_ms;	/* how long FOUND serves when BROKEN */
 	size_t cache_entries;		/* most; 0: 100000 */
+	void (*count)(enum directory_event event);	/* NULL: nobody counts */
 };
 
 /*
