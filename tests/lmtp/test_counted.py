@@ -59,6 +59,7 @@ def test_what_happens_is_counted(site):
                 _, replies = c.message(["fred@d1.test"], LETTER)
                 assert replies[0].startswith("451 4.2.1")
             c.message(["anna@d1.test"], LETTER)
+            until(lambda: not dead.exists())	# given back behind the reply
             dead.write_text("%-10d\n" % 2 ** 22)	# no such process
             os.utime(dead, (1000000000, 1000000000))
             _, replies = c.message(["anna@d1.test"], LETTER)
