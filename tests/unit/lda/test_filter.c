@@ -79,7 +79,7 @@ probe(const struct engine_job *job, struct engine_result *r)
 	if (str_starts(what, STR("crash")))
 		raise(SIGSEGV);
 	if (str_starts(what, STR("loop")))
-		for (volatile int i = 0; ; )
+		for (volatile unsigned i = 0; ; )
 			i++;
 	if (str_starts(what, STR("open")) &&
 	    open("/etc/passwd", O_RDONLY) >= 0)
