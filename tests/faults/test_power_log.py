@@ -194,6 +194,52 @@ def test_dovecot_was_there(synced, machine):
         mends(m, (path, [a for a in had if a not in gone]))
 
 
+@pytest.mark.parametrize("flush", ["1h", "100ms"])
+@pytest.mark.parametrize("seed", range(30 if LONG else 1))
+def test_dovecot_at_random(seed, flush, machine):
+    """Mail, flags, expunges and syncs in any order; the power goes between
+    two of them. Dovecot's changes of an mbox are on the disk then: it moves
+    mail in place, and what is lost of that is lost without the log, too."""
+    if not shutil.which("doveadm"):
+        pytest.skip("no Dovecot")
+    rng = random.Random(f"{seed}{os.environ.get('VBOX_SEED')}")
+    with machine(delivery_log_flush=flush) as m:
+        m.start()
+        gone, cuts = [], []
+        for n in range(40):
+            d = rng.choice(["d1.test", "d2.test"])
+            what = rng.choice(["mail"] * 6 + ["seen", "expunge", "sync", "cut"])
+            if what == "mail":
+                m.deliver(f"m{n}", f"fred@{d}",
+                          size=rng.choice([700, 700, 3000, 9000, 70000]))
+            elif what == "sync":
+                sync_file_system(m.base)
+            elif what == "cut":
+                path, had = m.cut()
+                cuts.append((path, had, list(gone)))
+            else:
+                imap = Dovecot(m.site, d, "fred").imap()
+                count = int(imap.select("INBOX")[1][0])
+                which = str(rng.randrange(count) + 1) if count else "0"
+                if count and what == "seen":
+                    imap.store(which, "+FLAGS", "(\\Seen)")
+                elif count > 1:     # an empty one gets a message of Dovecot's
+                    _, data = imap.fetch(which, "(BODY.PEEK[])")
+                    raw = data[0][1].replace(b"\r\n", b"\n")
+                    gone.append((agents.read_message(raw)[0], d, "fred"))
+                    imap.store(which, "+FLAGS", "(\\Deleted)")
+                    imap.expunge()
+                imap.logout()
+                if d == "d1.test":
+                    with open(m.site.box(d, "fred"), "rb") as f:
+                        os.fsync(f.fileno())
+        path, had = m.cut()
+        cuts.append((path, had, list(gone)))
+        m.down()
+        for path, had, gone in cuts:
+            mends(m, (path, [a for a in had if a not in gone]))
+
+
 def test_the_power_goes_again(machine):
     """While mailboxes are mended, as often as that may be, and right after:
     what was said to be mended is on the disk."""
