@@ -387,9 +387,8 @@ adm_progress(struct adm *a, const char *what, size_t count)
 		(void)file_write_all(STDERR_FILENO, text, (size_t)n); /* idem */
 }
 
-/* What is wrong with a name, with the name. */
-static int
-about(const char *text, struct verdict *v)
+int
+adm_about(const char *text, struct verdict *v)
 {
 	const struct verdict was = *v;
 
@@ -402,7 +401,7 @@ adm_address(struct adm *a, const char *text, struct str *local_r,
     struct str *domain_r, struct verdict *v)
 {
 	if (name_address(str_of(text), &a->arena, local_r, domain_r, v) < 0)
-		return about(text, v);
+		return adm_about(text, v);
 	if (domain_r->n == 0)
 		return verdict_set(v, V_BAD_ADDRESS, "%s: no domain", text);
 	return 0;
@@ -414,7 +413,7 @@ adm_domain(struct adm *a, const char *text, struct str *domain_r,
 {
 	if (name_domain(str_of(text + (text[0] == '@')), &a->arena, domain_r,
 	    v) < 0)
-		return about(text, v);
+		return adm_about(text, v);
 	return 0;
 }
 

@@ -93,6 +93,8 @@ void adm_note(struct adm *a, const char *fmt, ...)
  * end clears it. */
 void adm_progress(struct adm *a, const char *what, size_t count);
 
+/* Puts the name in front of what is wrong with it. -1. */
+int adm_about(const char *text, struct verdict *v);
 /* USER@DOMAIN, canonical. 0 or -1. */
 int adm_address(struct adm *a, const char *text, struct str *local_r,
     struct str *domain_r, struct verdict *v);

@@ -258,6 +258,21 @@ user_options(struct adm *a, struct account *r, struct verdict *v)
 	return state_options(a, &r->state, v);
 }
 
+/* What is wrong with a target, and which one; who divides them otherwise than
+ * the shell does is told. */
+static int
+bad_target(const char *text, struct verdict *v)
+{
+	struct verdict was;
+
+	(void)adm_about(text, v);
+	was = *v;
+	if (strpbrk(text, ",; \t\n") != NULL)
+		(void)verdict_set(v, was.why, "%s; give each target as a word of "
+		    "its own", was.detail);
+	return -1;
+}
+
 /* Targets are arguments behind the name; checked, so that a slip of the
  * keyboard is seen here and not by a sender. */
 static int
@@ -276,7 +291,7 @@ alias_targets(struct adm *a, struct alias_record *r, struct verdict *v)
 
 		if (name_address(str_of(a->args[i]), &a->arena, &local,
 		    &domain, v) < 0)
-			return -1;
+			return bad_target(a->args[i], v);
 		list[n++] = str_of(a->args[i]);
 	}
 	r->targets = (struct directory_list){ list, n };

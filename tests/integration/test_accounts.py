@@ -249,6 +249,25 @@ def test_exit_codes(two_domains):
         adm.run(*args, code=code)
 
 
+def test_a_target_that_is_none_is_named(two_domains):
+    adm = two_domains
+    both = "fred@d1.test,fred@d2.test"
+    hint = "give each target as a word of its own"
+    for verb in "add", "set":
+        said = adm.run("alias", verb, "info@d1.test", "jane@d1.test", both,
+                       code=65).stderr.decode()
+        assert said.startswith(f"vboxadm: {both}: local part") and \
+            said.endswith(f"; {hint}\n"), said
+    said = adm.run("alias", "add", "all@d1.test", "fred@d1.test, jane",
+                   code=65).stderr.decode()
+    assert "fred@d1.test, jane: " in said and hint in said
+    said = adm.run("alias", "add", "all@d1.test", "fr(ed@d1.test",
+                   code=65).stderr.decode()
+    assert "fr(ed@d1.test: " in said and hint not in said
+    # Nothing of a list with a mistake in it is kept.
+    assert adm("alias", "list", "d1.test") == "info@d1.test\n"
+
+
 def test_deleting_keeps_mail_unless_told(site, two_domains):
     adm = two_domains
     deliver(site, "d1.test", "fred")
