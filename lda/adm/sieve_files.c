@@ -157,17 +157,24 @@ is_script(const struct dirent *e)
 	    str_ends(str_of(e->d_name), STR(".sieve"));
 }
 
+static bool
+is_active(const struct shelf *h, const char *file)
+{
+	struct stat one, active;
+
+	return h->link_fd >= 0 &&
+	    fstatat(h->link_fd, h->link, &active, 0) == 0 &&
+	    fstatat(h->dir_fd, file, &one, 0) == 0 &&
+	    one.st_dev == active.st_dev && one.st_ino == active.st_ino;
+}
+
 static void
 print_one(const struct shelf *h, const char *file, size_t index)
 {
 	struct buf *out = &h->a->out;
 	struct str name = str_sub(str_of(file), 0,
 	    strlen(file) - strlen(".sieve"));
-	struct stat one, active;
-	bool is = h->link_fd >= 0 &&
-	    fstatat(h->link_fd, h->link, &active, 0) == 0 &&
-	    fstatat(h->dir_fd, file, &one, 0) == 0 &&
-	    one.st_dev == active.st_dev && one.st_ino == active.st_ino;
+	bool is = is_active(h, file);
 
 	if (!h->a->json) {
 		(void)buf_addf(out, "%.*s%s\n", STR_ARG(name),
@@ -241,6 +248,22 @@ store(const struct shelf *h, const char *file, struct str text,
 	return r;
 }
 
+/* With --json the judgement is all that is told. */
+static void
+report_put(const struct shelf *h, const char *file)
+{
+	struct adm *a = h->a;
+
+	if (a->quiet || a->json)
+		return;
+	(void)buf_addf(&a->out, "stored %s of %s", a->args[1], a->args[0]);
+	if (is_active(h, file))
+		(void)buf_addz(&a->out, ", the active script\n");
+	else
+		(void)buf_addf(&a->out, "; it is not active: vboxadm sieve "
+		    "activate %s %s\n", a->args[0], a->args[1]);
+}
+
 /* Of the domain in USER@DOMAIN. */
 static const struct settings *
 settings_of(struct adm *a)
@@ -275,6 +298,8 @@ adm_sieve_put(struct adm *a, struct verdict *v)
 		if (shelf_open(a, FILE_MAKE, &h, v) < 0)
 			break;
 		r = store(&h, file, buf_str(&text), v);
+		if (r == 0)
+			report_put(&h, file);
 		break;
 	}
 out:
@@ -366,6 +391,9 @@ adm_sieve_activate(struct adm *a, struct verdict *v)
 	}
 	if (link_text(&h, file, &text, v) == 0 && keep_original(&h, v) == 0)
 		r = make_link(&h, text.p, v);
+	if (r == 0 && !a->quiet && !a->json)
+		(void)buf_addf(&a->out, "activated %s of %s\n", a->args[1],
+		    a->args[0]);
 out:
 	shelf_close(&h);
 	buf_release(&text);

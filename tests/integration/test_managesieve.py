@@ -90,6 +90,29 @@ def test_put_checks_and_owns(site, adm):
                    data=b"keep;\n", code=67)
 
 
+def test_put_and_activate_say_what_they_did(site, adm):
+    who = "fred@d1.test"
+    assert adm("sieve", "put", who, "a", "-", data=b"keep;\n") == \
+        f"stored a of {who}; it is not active: " \
+        f"vboxadm sieve activate {who} a\n"
+    assert adm("sieve", "list", who) == "a\n"
+    assert adm("sieve", "activate", who, "a") == f"activated a of {who}\n"
+    assert adm("sieve", "put", who, "a", "-", data=b"stop;\n") == \
+        f"stored a of {who}, the active script\n"
+    assert adm("-q", "sieve", "put", who, "b", "-", data=b"keep;\n") == ""
+    assert adm("-q", "sieve", "activate", who, "b") == ""
+    assert adm("sieve", "list", who) == "a\nb active\n"
+    told = adm.json("sieve", "put", who, "a", "-", data=b"keep;\n")
+    assert told == {"file": "-", "errors": 0, "list": []}
+
+
+def test_a_warning_is_told_and_the_script_stored(site, adm):
+    r = adm.run("sieve", "put", "fred@d1.test", "a", "-",
+                data=b'if header "From: x" "y" { discard; }\n')
+    assert r.stderr.startswith(b'-:1:11: warning: "From: x" is no name')
+    assert adm("sieve", "list", "fred@d1.test") == "a\n"
+
+
 def test_a_script_that_was_no_link_is_kept(site, adm):
     who, home = "fred@d1.test", site.home / "d1.test" / "fred"
     site.own_file(home / ".dovecot.sieve", b"# by hand\n")
