@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "filters/message/header.h"
 #include "filters/sieve/ext/core.h"
 #include "filters/sieve/ext/encoded.h"
 #include "filters/sieve/limits.h"
@@ -98,6 +99,12 @@ bool
 check_constant(const struct check *c, const struct syntax_arg *a)
 {
 	return !c->variables || !vars_in(a->text);
+}
+
+bool
+check_no_field_name(const struct check *c, const struct syntax_arg *a)
+{
+	return check_constant(c, a) && !header_name_valid(a->text);
 }
 
 const struct syntax_arg *

@@ -82,6 +82,8 @@ bool check_required(const struct check *c, const char *name);
 void check_require(struct check *c, unsigned ext);
 /* Holds the string no variable? Then its text is what run time will see. */
 bool check_constant(const struct check *c, const struct syntax_arg *a);
+/* A text that is known and can be no field's name (RFC 5322 section 2.2)? */
+bool check_no_field_name(const struct check *c, const struct syntax_arg *a);
 /* The items of a slot: those of a list, or the one string itself. */
 const struct syntax_arg *check_items(const struct check_node *n,
     enum slot slot, uint32_t *count_r);

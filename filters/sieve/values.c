@@ -20,12 +20,39 @@ values_check(struct check *c, const struct check_node *n)
 	return 0;
 }
 
+void
+values_check_name(struct check *c, const struct syntax_arg *name)
+{
+	if (check_no_field_name(c, name))
+		(void)check_warn_arg(c, name, "\"%.*s\" is no name of a header "
+		    "field; no message has it", CHECK_NAME(name->text));
+}
+
+void
+values_check_names(struct check *c, const struct check_node *n)
+{
+	uint32_t count;
+	const struct syntax_arg *i = check_items(n, SLOT_HEADERS, &count);
+
+	for (; count; count--, i = i->next)
+		values_check_name(c, i);
+}
+
 struct mime_part *
 values_next_part(struct run *r, const struct node *n, struct mime_part *top,
     struct mime_part *part)
 {
 	(void)r;
 	return node_has(n, SLOT_ANYCHILD) ? mime_next(top, part) : NULL;
+}
+
+struct field *
+values_find(const struct header *h, struct str name, enum values_end end)
+{
+	if (!header_name_valid(name))
+		return NULL;
+	return end == VALUES_LAST ? header_find_last(h, name) :
+	    header_find(h, name);
 }
 
 /* :index counts fields of one name, from 1; :last from the end (RFC 5260
@@ -39,7 +66,7 @@ fields_of(struct run *r, const struct node *n, struct header *h,
 	uint64_t at = 0;
 	struct field *f;
 
-	f = last ? header_find_last(h, name) : header_find(h, name);
+	f = values_find(h, name, last ? VALUES_LAST : VALUES_FIRST);
 	for (; f; f = last ? field_prev(f) : field_next(f)) {
 		int x;
 
@@ -71,7 +98,7 @@ values_one(struct run *r, const struct node *n, values_fn fn, void *ctx)
 		return -1;
 	if (n_names == 0)
 		return 0;
-	f = last ? header_find_last(h, names[0]) : header_find(h, names[0]);
+	f = values_find(h, names[0], last ? VALUES_LAST : VALUES_FIRST);
 	while (f && --at)
 		f = last ? field_prev(f) : field_next(f);
 	return f ? fn(ctx, h, f) : 0;

@@ -411,7 +411,8 @@ show(const struct outcome *o)
 		    o->errors.list[i].line, o->errors.list[i].column,
 		    STR_ARG(o->errors.list[i].text));
 	for (size_t i = 0; i < o->result.errors.n; i++)
-		(void)buf_addf(&b, "    got runtime %u:%u %.*s\n",
+		(void)buf_addf(&b, "    got runtime %s%u:%u %.*s\n",
+		    o->result.errors.list[i].warning ? "warning " : "",
 		    o->result.errors.list[i].line,
 		    o->result.errors.list[i].column,
 		    STR_ARG(o->result.errors.list[i].text));
@@ -516,6 +517,9 @@ wanted(const struct outcome *o, struct str want, size_t *next)
 		    has_error(&o->errors, str_sub(want, 6, want.n), false);
 	if (str_starts(want, STR("warning ")))
 		return has_error(&o->errors, str_sub(want, 8, want.n), true);
+	if (str_starts(want, STR("runtime warning ")))
+		return has_error(&o->result.errors, str_sub(want, 16, want.n),
+		    true);
 	if (str_starts(want, STR("runtime ")))
 		return has_error(&o->result.errors, str_sub(want, 8, want.n),
 		    false);

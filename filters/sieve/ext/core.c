@@ -177,13 +177,15 @@ test_exists(struct run *r, const struct node *n)
 		bool there = false;
 
 		if (!top) {
-			there = header_find(&r->message.header, names[i]);
+			there = values_find(&r->message.header, names[i],
+			    VALUES_FIRST);
 		} else {
 			for (part = top; part && !there; part =
 			    values_next_part(r, n, top, part)) {
 				if (run_work(r, n, 16))
 					return -1;
-				there = header_find(part->header, names[i]);
+				there = values_find(part->header, names[i],
+				    VALUES_FIRST);
 			}
 		}
 		if (!there) {
@@ -266,6 +268,7 @@ check_address(struct check *c, struct check_node *n)
 static int
 check_header(struct check *c, struct check_node *n)
 {
+	values_check_names(c, n);
 	return values_check(c, n);
 }
 

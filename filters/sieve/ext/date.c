@@ -33,6 +33,7 @@ check(struct check *c, struct check_node *n)
 	if (a && a->kind != SYNTAX_STRING)
 		return check_error_arg(c, a, "'date' looks at one header, "
 		    "not at a list");
+	values_check_names(c, n);
 	if (values_check(c, n))
 		return -1;
 	return check_zone(c, n);

@@ -5,6 +5,7 @@
 #include "filters/sieve/ext/list.h"
 #include "filters/sieve/limits.h"
 #include "filters/sieve/rewrite.h"
+#include "filters/sieve/values.h"
 
 static int
 check(struct check *c, struct check_node *n)
@@ -13,9 +14,8 @@ check(struct check *c, struct check_node *n)
 
 	if (a && check_has(n, SLOT_UNIQUE_ID))
 		return check_error_arg(c, a, ":header stands with :uniqueid");
-	if (a && check_constant(c, a) && !header_name_valid(a->text))
-		return check_error_arg(c, a, "\"%.*s\" is no name of a header "
-		    "field", CHECK_NAME(a->text));
+	if (a)
+		values_check_name(c, a);
 	return 0;
 }
 
@@ -39,7 +39,7 @@ make_key(struct run *r, const struct node *n, struct str *key_r)
 
 		if (!name.p)
 			name = STR("Message-ID");
-		f = header_find(h, name);
+		f = values_find(h, name, VALUES_FIRST);
 		if (f)
 			id = field_value(h, f);
 	} else {

@@ -48,7 +48,7 @@ check_name(struct check *c, const struct check_node *n)
 {
 	const struct syntax_arg *a = n->value[SLOT_STRING];
 
-	if (check_constant(c, a) && !header_name_valid(a->text))
+	if (check_no_field_name(c, a))
 		return check_error_arg(c, a, "\"%.*s\" is no name of a header "
 		    "field", CHECK_NAME(a->text));
 	return 0;

@@ -23,6 +23,33 @@ named(const struct str *names, uint32_t n_names, struct str name)
 	return false;
 }
 
+static int
+check(struct check *c, struct check_node *n)
+{
+	uint32_t count;
+	const struct syntax_arg *i = check_items(n, SLOT_HEADERS, &count);
+	int r = 0;
+
+	/* Whoever writes a whole field here would miss it in the mail. */
+	for (; count; count--, i = i->next)
+		if (check_no_field_name(c, i))
+			r = check_error_arg(c, i, "\"%.*s\" is no name of a "
+			    "header field; :headers names the fields that are "
+			    "copied from the message", CHECK_NAME(i->text));
+	return r;
+}
+
+/* A name from a variable that can be none is passed over. */
+static void
+warn_of_names(struct run *r, const struct node *n, const struct str *names,
+    uint32_t n_names)
+{
+	for (uint32_t i = 0; i < n_names; i++)
+		if (!header_name_valid(names[i]))
+			(void)run_warn(r, n, "enclose: \"%s\" is no name of a "
+			    "header field", run_show(names[i]));
+}
+
 /* Those that are wanted of the old header, as they are, into r->scratch. */
 static void
 copy_fields(struct run *r, const struct str *names, uint32_t n_names,
@@ -74,6 +101,7 @@ new_header(struct run *r, const struct node *n, const char *boundary,
 	    (node_has(n, SLOT_HEADERS) &&
 	    run_list(r, n, SLOT_HEADERS, &names, &n_names)))
 		return -1;
+	warn_of_names(r, n, names, n_names);
 	copy_fields(r, names, n_names, subject.p);
 	(void)header_init(&h, &r->arena, run_copy(r, buf_str(&r->scratch)));
 	(void)snprintf(type, sizeof(type), "multipart/mixed; boundary=\"%s\"",
@@ -179,7 +207,7 @@ command(struct run *r, const struct node *n)
 static const struct sieve_spec specs[] = {
 	{ .name = "enclose",
 	    .params = { { VALUE_STRING, SLOT_STRING, false } },
-	    .command = command },
+	    .check = check, .command = command },
 };
 
 static const struct sieve_tag tags[] = {

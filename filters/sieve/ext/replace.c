@@ -203,6 +203,10 @@ command(struct run *r, const struct node *n)
 			return run_no_memory(r, n);
 	}
 	run_trace(r, n, "replace part %u", part->number);
+	if (part->parent && (node_has(n, SLOT_SUBJECT) ||
+	    node_has(n, SLOT_FROM)))
+		run_trace(r, n, ":subject and :from are for the whole message "
+		    "only");
 	if (part->parent ? replace_part(r, n, part, entity) :
 	    replace_message(r, n, entity))
 		return -1;
