@@ -2,12 +2,15 @@
 and as another program takes it apart."""
 import email
 import email.policy
+import re
+from pathlib import Path
 
 import pytest
 
 from harness.lmtp import Lmtpd
 from harness.mbox import body, fields
 from test_effects import Outbox
+from test_sieve import folder
 
 LETTER = (b"From: Anna <anna@client.test>\nTo: fred@d1.test\n"
           b"Subject: hello\nMessage-ID: <1@client.test>\nMIME-Version: 1.0\n"
@@ -154,3 +157,37 @@ def test_many_recipients_of_a_large_message(site):
     assert len(found) == 20
     # All but its From_ line, which an mbox quotes.
     assert all(text[text.index(b"\n--b\n"):-14] in m for m in found)
+
+
+def example(word):
+    """The script in the section of vbox-sieve(7) that has the word."""
+    page = (Path(__file__).parents[2] / "docs/man/vbox-sieve.7").read_text()
+    section = page.split(".Sh REPLACE AND ENCLOSE\n")[1].split("\n.Sh ")[0]
+    [script] = [s for s in re.findall(
+        r"(?s)^\.Bd -literal -offset indent\n(require .*?)^\.Ed$", section, re.M)
+        if word in s]
+    return script.replace("\\&.", ".")
+
+
+def test_the_manuals_example_of_replace(site, domain):
+    script = example("foreverypart")
+    deliver(site, domain, script)
+    [whole] = folder(site, domain, "fred", "Whole")
+    [m] = site.messages(domain, "fred")
+    assert b"\nMZ\n" in whole and b"\nMZ\n" not in m
+    assert b"A program was taken out; the mail is in Whole." in m
+    assert b"From here on" in m
+    deliver(site, domain, script, LETTER.replace(b"x.exe", b"x.txt"))
+    assert len(folder(site, domain, "fred", "Whole")) == 1
+    assert len(site.messages(domain, "fred")) == 2
+
+
+def test_the_manuals_example_of_enclose(site, domain):
+    deliver(site, domain, example("enclose"), b"X-Spam-Status: Yes\n" + LETTER)
+    [m] = site.messages(domain, "fred")
+    assert fields(m, "Subject") == [b"[suspicious] hello"]
+    assert fields(m, "From") == [b"Anna <anna@client.test>"]
+    assert fields(m, "X-Spam-Status") == []
+    text, enclosed = email.message_from_bytes(m).get_payload()
+    assert text.get_payload() == "This may be fraud. The mail is attached."
+    assert enclosed.get_payload(0)["Subject"] == "hello"
