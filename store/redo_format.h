@@ -6,7 +6,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/checksum.h"
-#include "store/redo.h"
+#include "store/redo_replay.h"
 
 #define REDO_SECRET 16
 #define REDO_BOOT 40
@@ -103,5 +103,13 @@ int redo_sync_noted(const struct redo_disks *d, const char **root_r);
 int redo_walk(const struct redo *r, unsigned which,
     int (*each)(void *arg, const struct redo_record *h, struct str body),
     void *arg);
+
+/* Puts a copy where it belongs, which is synced when the sync of its root has
+ * returned. 0 or -1 with the verdict. */
+int redo_put(const struct redo_how *how, struct redo_copy *c,
+    enum redo_outcome *outcome_r, struct verdict *v);
+/* Into REDO_ASIDE, synced. */
+int redo_aside_write(int log_dir, const char *name, const struct redo_copy *c,
+    struct verdict *v);
 
 #endif

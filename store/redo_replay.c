@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "store/base/file.h"
-#include "store/base/frame.h"
 #include "store/base/mem.h"
+#include "store/redo_aside.h"
 #include "store/redo_format.h"
 
 /* How much of the end of an mbox is searched for a message that is not where
@@ -475,33 +475,43 @@ redo_maildir(const struct redo_copy *c, enum redo_outcome *outcome_r,
 	return r;
 }
 
-/* --- aside ------------------------------------------------------------------------- */
+/* --- all of it ----------------------------------------------------------------------- */
 
 static int
-set_aside(const struct replay *p, const struct redo_copy *c,
-    const struct redo_record *h, size_t which, char *name, size_t size,
-    struct verdict *v)
+put(struct replay *p, const struct redo_how *how, struct redo_copy *c,
+    enum redo_outcome *outcome_r, struct verdict *v)
 {
-	int dir = file_open_dir(p->redo->dir, REDO_ASIDE, FILE_MAKE, 0700);
-	int fd = -1, n, r = -1;
+	c->spec.lock.timeout_ms = how->lock_timeout_ms;
+	c->spec.lock.stale_ms = how->stale_ms;
+	c->spec.lock.slot_dir = how->slot_dir;
+	c->spec.hostname = how->hostname;
+	return c->spec.format == MAILBOX_MBOX ? redo_mbox(p, c, outcome_r, v) :
+	    redo_maildir(c, outcome_r, v);
+}
 
-	n = snprintf(name, size, "%llu-%llu-%zu", (unsigned long long)
-	    h->generation, (unsigned long long)(h->at / REDO_PAGE), which);
-	if (dir >= 0 && n > 0 && (size_t)n < size)
-		fd = file_open_beneath(dir, name, O_WRONLY | O_CREAT | O_TRUNC,
-		    0600);
-	if (fd >= 0 && file_write_all(fd, c->bytes.p, c->bytes.n) == 0 &&
-	    file_sync(fd) == 0)
-		r = file_sync(dir);
-	if (r < 0)
-		verdict_errno(v, errno, "set a message of the delivery log "
-		    "aside");
-	file_close(&fd);
-	file_close(&dir);
+int
+redo_put(const struct redo_how *how, struct redo_copy *c,
+    enum redo_outcome *outcome_r, struct verdict *v)
+{
+	struct replay *p = mem_zalloc(1, sizeof(*p));
+	int r = put(p, how, c, outcome_r, v);
+
+	free(p);
 	return r;
 }
 
-/* --- all of it ----------------------------------------------------------------------- */
+/* The same at each replay of this log, and never that of another: numbers of
+ * generations begin anew with a new log. */
+static void
+name_aside(const struct redo_record *h, size_t which, char *name)
+{
+	const uint8_t *s = h->secret;
+
+	(void)snprintf(name, REDO_ASIDE_NAME, "%llu-%llu-%zu-%02x%02x%02x%02x",
+	    (unsigned long long)h->generation,
+	    (unsigned long long)(h->at / REDO_PAGE), which, s[0], s[1], s[2],
+	    s[3]);
+}
 
 /* 1: the verdict is set. */
 static int
@@ -510,19 +520,12 @@ redo_copy(struct replay *p, struct redo_copy *c, const struct redo_record *h,
 {
 	struct verdict why = VERDICT_INIT;
 	enum redo_outcome outcome = REDO_SET_ASIDE;
-	char aside[64] = "";
-	int r;
+	char aside[REDO_ASIDE_NAME] = "";
 
-	c->spec.lock.timeout_ms = p->how->lock_timeout_ms;
-	c->spec.lock.stale_ms = p->how->stale_ms;
-	c->spec.lock.slot_dir = p->how->slot_dir;
-	c->spec.hostname = p->how->hostname;
-	r = c->spec.format == MAILBOX_MBOX ? redo_mbox(p, c, &outcome, &why) :
-	    redo_maildir(c, &outcome, &why);
-	if (r < 0) {
+	if (put(p, p->how, c, &outcome, &why) < 0) {
 		outcome = REDO_SET_ASIDE;
-		if (set_aside(p, c, h, which, aside, sizeof(aside),
-		    &p->verdict) < 0)
+		name_aside(h, which, aside);
+		if (redo_aside_write(p->redo->dir, aside, c, &p->verdict) < 0)
 			return 1;
 	}
 	if (p->how->told)

@@ -124,7 +124,9 @@ _vboxadm()
 		_vbox_reply "$(_vbox_names user)" ;;
 	*:)
 		_vbox_reply "$(_vboxadm_words verbs "$noun" '')" ;;
-	domain:add | user:add | alias:add | domain:list) ;;
+	domain:add | user:add | alias:add | domain:list | log:list) ;;
+	log:restore)
+		_vbox_reply "$(_vbox_names log)" ;;
 	domain:* | *:list)
 		_vbox_reply "$(_vbox_names domain)" ;;
 	alias:*)

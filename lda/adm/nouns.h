@@ -38,6 +38,8 @@ int adm_quota_top(struct adm *a, struct verdict *v);
 int adm_resolve(struct adm *a, struct verdict *v);
 int adm_explain(struct adm *a, struct verdict *v);
 int adm_stats(struct adm *a, struct verdict *v);
+int adm_log_list(struct adm *a, struct verdict *v);
+int adm_log_restore(struct adm *a, struct verdict *v);
 int adm_check(struct adm *a, struct verdict *v);
 int adm_check_sendmail(struct adm *a, struct verdict *v);
 int adm_import(struct adm *a, struct verdict *v);

@@ -36,6 +36,7 @@
 /* --- what was left ------------------------------------------------------------- */
 
 struct tally {
+	const char *state_dir;
 	unsigned long there, written, aside;
 };
 
@@ -55,9 +56,11 @@ told(void *arg, const struct redo_copy *c, enum redo_outcome outcome,
 		break;
 	case REDO_SET_ASIDE:
 		t->aside++;
-		log_say(SET_LOG_ERROR, "delivery log: a message for %s in %s is "
-		    "in " REDO_DIR "/" REDO_ASIDE "/%s of state_dir: %s",
-		    c->spec.path, c->spec.root, aside, why->detail);
+		log_say(SET_LOG_ERROR, "delivery log: a message for %s/%s%s%s "
+		    "is in %s/" REDO_DIR "/" REDO_ASIDE "/%s: %s; see vboxadm "
+		    "log restore", c->spec.root, c->spec.path,
+		    c->spec.folder ? "/" : "", c->spec.folder ?
+		    c->spec.folder : "", t->state_dir, aside, why->detail);
 		break;
 	}
 	metrics_add(METRIC_LOG_REPLAYED, 1);
@@ -69,7 +72,7 @@ static int
 replay(struct service *s)
 {
 	const struct settings *set = &s->config.global;
-	struct tally t = { .there = 0 };
+	struct tally t = { .state_dir = set->state_dir };
 	struct redo_how how = { .lock_timeout_ms = REPLAY_LOCK_MS,
 	    .stale_ms = (int64_t)set->dotlock_stale,
 	    .slot_dir = set->state_dir, .hostname = s->hostname,

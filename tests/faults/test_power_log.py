@@ -364,15 +364,34 @@ def test_a_root_is_gone(machine):
             m.site.spool.rename(m.site.dir / "elsewhere")
             m.start()
             assert "1 written again, 1 set aside" in m.said()
-            [name] = os.listdir(m.site.state / "log" / "aside")
-            assert f"log/aside/{name} of state_dir" in m.said()
-            raw = (m.site.state / "log" / "aside" / name).read_bytes()
+            aside = m.site.state / "log" / "aside"
+            [name] = [p.stem for p in aside.glob("*.place")]
+            assert f"{aside}/{name}: " in m.said()
+            raw = (aside / name).read_bytes()
             assert agents.read_message(raw.partition(b"\n")[2]) == ("one", True)
             assert read_all(m.site, "d2.test", "fred") == (["two"], [])
             assert m.service.stop() == 0
             m.log.write_text("")
             m.start()
             assert "mending" not in m.said()
+            # Nobody can put it there yet; then once, while mail comes.
+            assert vboxadm(m.site, "log", "restore").returncode == 75
+            (m.site.dir / "elsewhere").rename(m.site.spool)
+            m.deliver("next", "fred@d1.test")
+            listed = vboxadm(m.site, "log", "list")
+            assert listed.stdout.startswith(f"{name} "), listed
+            assert f"{m.site.spool}" in listed.stdout
+            r = vboxadm(m.site, "log", "restore")
+            assert r.returncode == 0 and "1 restored" in r.stderr, r
+            assert sorted(read_all(m.site, "d1.test", "fred")[0]) == \
+                ["next", "one"]
+            assert vboxadm(m.site, "log", "list").stdout == ""
+            assert os.listdir(aside) == []
+
+
+def vboxadm(site, *args):
+    return subprocess.run([str(site.bin / "vboxadm"), "-c", str(site.conf),
+                           *args], capture_output=True, text=True, check=False)
 
 
 class Load:

@@ -20,6 +20,7 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/redo_aside.h"
 #include "store/redo_format.h"
 #include "store/redo_replay.h"
 
@@ -32,7 +33,7 @@ static unsigned count;
 /* What a replay said of each copy, in order. */
 static enum redo_outcome outcomes[64];
 static size_t outcome_count;
-static char last_aside[64];
+static char last_aside[REDO_ASIDE_NAME];
 
 static void
 remove_tree(const char *path)
@@ -231,7 +232,8 @@ told(void *arg, const struct redo_copy *c, enum redo_outcome outcome,
 	(void)c;
 	(void)why;
 	outcomes[outcome_count++ % 64] = outcome;
-	(void)snprintf(last_aside, sizeof(last_aside), "%s", aside);
+	if (outcome == REDO_SET_ASIDE)
+		(void)snprintf(last_aside, sizeof(last_aside), "%s", aside);
 }
 
 static void
@@ -600,9 +602,173 @@ what_has_no_place_is_set_aside(void **state)
 	(void)snprintf(path, sizeof(path), "%s/" REDO_DIR "/" REDO_ASIDE,
 	    state_dir);
 	assert_int_equal(stat(path, &st), 0);
-	is_as_remembered(only_file("../state/" REDO_DIR "/" REDO_ASIDE));
+	(void)snprintf(path, sizeof(path), "../state/" REDO_DIR "/" REDO_ASIDE
+	    "/%s", last_aside);
+	is_as_remembered(path);
 	(void)read_file("anna", &n);
 	assert_true(n > 0);
+}
+
+static char kept_names[8][REDO_ASIDE_NAME];
+static size_t kept_count, kept_unknown;
+
+static int
+take_kept(void *arg, const struct redo_kept *kept)
+{
+	(void)arg;
+	assert_true(kept->bytes > 0 && kept->when > 0);
+	if (!kept->copy)
+		kept_unknown++;
+	else
+		assert_string_equal(kept->copy->spec.root, mail);
+	(void)snprintf(kept_names[kept_count++ % 8], REDO_ASIDE_NAME, "%s",
+	    kept->name);
+	return 0;
+}
+
+static void
+list_kept(size_t want)
+{
+	struct verdict v = VERDICT_INIT;
+
+	kept_count = kept_unknown = 0;
+	if (redo_aside_walk(state_dir, take_kept, NULL, &v) < 0)
+		fail_msg("%s", v.detail);
+	assert_int_equal(kept_count, want);
+}
+
+static int
+restore(const char *name)
+{
+	struct redo_how how = { .lock_timeout_ms = 2000, .stale_ms = 300000,
+	    .hostname = "h", .told = told };
+	struct verdict v = VERDICT_INIT;
+
+	outcome_count = 0;
+	return redo_aside_restore(state_dir, name, &how, &v);
+}
+
+/* Two messages that are set aside, since a directory stands in the way. */
+static bool
+set_two_aside(enum mailbox_format format)
+{
+	char path[300], away[320];
+
+	if (!begin_log())
+		return false;
+	assert_true(deliver(0, format, "fred", MAILBOX_FLAGGED, "one"));
+	assert_true(deliver(0, format, "fred", 0, "two"));
+	if (format == MAILBOX_MBOX)
+		remember("fred");
+	power_cut();
+	(void)snprintf(path, sizeof(path), "%s/fred", mail);
+	(void)snprintf(away, sizeof(away), "%s.away", path);
+	assert_int_equal(rename(path, away), 0);
+	if (format == MAILBOX_MBOX)
+		assert_int_equal(mkdir(path, 0700), 0);
+	else
+		write_file("fred", "x", 1);
+	list_kept(0);
+	replay();
+	assert_int_equal(outcome_count, 2);
+	assert_int_equal(outcomes[0], REDO_SET_ASIDE);
+	assert_int_equal(outcomes[1], REDO_SET_ASIDE);
+	list_kept(2);
+	assert_int_equal(kept_unknown, 0);
+	/* It is still in the way. */
+	assert_int_equal(restore(kept_names[0]), -1);
+	list_kept(2);
+	assert_int_equal(format == MAILBOX_MBOX ? rmdir(path) : unlink(path),
+	    0);
+	return true;
+}
+
+static void
+what_was_set_aside_is_restored(void **state)
+{
+	(void)state;
+	if (!set_two_aside(MAILBOX_MBOX))
+		return;
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(restore(kept_names[i]), 0);
+		assert_int_equal(outcomes[0], REDO_MENDED);
+	}
+	is_as_remembered("fred");
+	assert_int_equal(restore(kept_names[0]), -1);
+	list_kept(0);
+	is_as_remembered("fred");
+}
+
+static void
+save_aside(const char *name, char *out, size_t *n_r)
+{
+	char path[200];
+
+	(void)snprintf(path, sizeof(path), "../state/" REDO_DIR "/" REDO_ASIDE
+	    "/%s", name);
+	memcpy(out, read_file(path, n_r), 4096);
+}
+
+static void
+put_aside(const char *name, const char *text, size_t n)
+{
+	char path[200];
+
+	(void)snprintf(path, sizeof(path), "../state/" REDO_DIR "/" REDO_ASIDE
+	    "/%s", name);
+	write_file(path, text, n);
+}
+
+/* The power goes before the files are removed, other mail has come, and they
+ * are damaged. */
+static void
+restored_once_however_often(void **state)
+{
+	static char bytes[4096], place[4096];
+	char other[REDO_ASIDE_NAME + 8];
+	size_t n, place_n, before;
+
+	(void)state;
+	if (!set_two_aside(MAILBOX_MBOX))
+		return;
+	write_file("fred", "From x\n\nother mail\n\n", 20);
+	(void)snprintf(other, sizeof(other), "%s.place", kept_names[1]);
+	save_aside(kept_names[1], bytes, &n);
+	save_aside(other, place, &place_n);
+	assert_int_equal(restore(kept_names[1]), 0);
+	assert_int_equal(outcomes[0], REDO_ADDED);
+	(void)read_file("fred", &before);
+	put_aside(kept_names[1], bytes, n);
+	put_aside(other, place, place_n);
+	assert_int_equal(restore(kept_names[1]), 0);
+	assert_int_equal(outcomes[0], REDO_THERE);
+	(void)read_file("fred", &n);
+	assert_int_equal(n, before);
+
+	bytes[0] ^= 1;
+	put_aside(kept_names[0], bytes, 10);
+	assert_int_equal(restore(kept_names[0]), -1);
+	list_kept(1);
+	assert_int_equal(kept_unknown, 1);
+	assert_int_equal(restore("../lock"), -1);
+	assert_int_equal(restore("no-such"), -1);
+	(void)read_file("fred", &n);
+	assert_int_equal(n, before);
+}
+
+static void
+a_maildir_gets_back_what_was_set_aside(void **state)
+{
+	(void)state;
+	if (!set_two_aside(MAILBOX_MAILDIR))
+		return;
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(restore(kept_names[i]), 0);
+		assert_int_equal(outcomes[0], REDO_MENDED);
+	}
+	list_kept(0);
+	assert_non_null(strstr(only_file("fred/cur"), ":2,F"));
+	(void)only_file("fred/new");
 }
 
 /* A record that a kill or the power tore does not hide those behind it. */
@@ -938,6 +1104,9 @@ main(void)
 		TEST(an_empty_file_is_filled),
 		TEST(what_a_reader_took_to_cur_stays_there),
 		TEST(what_has_no_place_is_set_aside),
+		TEST(what_was_set_aside_is_restored),
+		TEST(restored_once_however_often),
+		TEST(a_maildir_gets_back_what_was_set_aside),
 		TEST(torn_records_are_passed_over),
 		TEST(what_was_taken_back_is_not_replayed),
 		TEST(what_was_not_written_is_not_acknowledged),
