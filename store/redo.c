@@ -25,8 +25,10 @@
 
 /* A segment that is fuller than this share of 4 calls the keeper. */
 #define FULL_QUARTERS 3
-/* A waiter looks whether the one that syncs still lives. */
+/* A waiter looks whether the one that syncs still lives; who was not through
+ * after so many looks is stopped, perhaps, and another one syncs, too. */
 #define LEADER_LOOK_MS 100
+#define LEADER_LOOKS 30
 /* The keeper, for deliveries that are about to end. */
 #define WRITERS_NAP_NS 1000000L
 /* Zeros are written in pieces of this. */
@@ -628,7 +630,8 @@ static void
 lead(struct redo *r, struct use *u)
 {
 	uint32_t round = atomic_fetch_add(&u->round, 1) + 1;
-	uint64_t upto = atomic_load(&u->written);
+	uint64_t upto = atomic_load(&u->written), synced;
+	pid_t me = self_pid();
 
 	atomic_store(&u->upto, upto);
 	/* The kernel tells once what went wrong. Who was told has said so before
@@ -636,14 +639,18 @@ lead(struct redo *r, struct use *u)
 	if (file_datasync(r->segment[r->generation & 1]) < 0)
 		give_up(r->shared);
 	else if (!atomic_load(&r->shared->broken))
-		atomic_store(&u->synced, upto);
+		for (synced = atomic_load(&u->synced); synced < upto &&
+		    !atomic_compare_exchange_weak(&u->synced, &synced, upto); )
+			;
 	atomic_fetch_add(&r->shared->syncs, 1);
-	atomic_store(&u->leader, 0);
+	/* Another leads if we took too long. */
+	(void)atomic_compare_exchange_strong(&u->leader, &me, 0);
 	ring(&u->bell[round & 1], ALL);
 	ring(&u->bell[(round + 1) & 1], 1);
 }
 
-/* Takes the place of one who died, if he led; all look for themselves then. */
+/* Takes the place of one who died or sleeps, if he led; all look for themselves
+ * then. */
 static void
 depose(struct use *u, pid_t leader)
 {
@@ -654,9 +661,10 @@ depose(struct use *u, pid_t leader)
 }
 
 /* Sleeps until the sync that is for our record has ended, or we are to begin
- * it. Returns the bell. */
+ * it. Returns the bell; *looks_r is counted when nothing has happened. */
 static struct bell *
-wait_turn(const struct redo *r, struct use *u, uint32_t round, pid_t leader)
+wait_turn(const struct redo *r, struct use *u, uint32_t round, pid_t leader,
+    unsigned *looks_r)
 {
 	bool in_this = leader && r->ticket <= atomic_load(&u->upto);
 	struct bell *b = &u->bell[(in_this ? round : round + 1) & 1];
@@ -671,7 +679,8 @@ wait_turn(const struct redo *r, struct use *u, uint32_t round, pid_t leader)
 	    errno == ETIMEDOUT) {
 		/* The master sees who has died; it may be dead itself. */
 		leader = atomic_load(&u->leader);
-		if (leader && kill(leader, 0) < 0 && errno == ESRCH)
+		if (leader && (++*looks_r > LEADER_LOOKS ||
+		    (kill(leader, 0) < 0 && errno == ESRCH)))
 			depose(u, leader);
 	}
 	atomic_fetch_sub(&b->sleepers, 1);
@@ -684,12 +693,17 @@ wait_synced(struct redo *r)
 {
 	struct use *u = use_of(r, r->generation);
 	struct bell *woken = NULL;
+	uint32_t before = atomic_load(&u->round);
+	unsigned looks = 0;
 	bool safe;
 
 	for (;;) {
 		uint32_t round = atomic_load(&u->round);
 		pid_t leader = 0;
 
+		if (round != before)
+			looks = 0;
+		before = round;
 		safe = atomic_load(&u->synced) >= r->ticket;
 		if (safe || atomic_load(&r->shared->broken))
 			break;
@@ -698,7 +712,7 @@ wait_synced(struct redo *r)
 			lead(r, u);
 			woken = NULL;
 		} else {
-			woken = wait_turn(r, u, round, leader);
+			woken = wait_turn(r, u, round, leader, &looks);
 		}
 	}
 	/* Woken to be next, and there is no need: it is another's turn. */

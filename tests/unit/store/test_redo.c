@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -113,10 +114,13 @@ spec_of(enum mailbox_format format, const char *path)
 
 /* As the kernel has it: what went wrong is told once. */
 static int datasync_error;
+static bool stop_in_datasync;
 
 int
 fdatasync(int fd)
 {
+	if (stop_in_datasync)
+		(void)raise(SIGSTOP);
 	if (datasync_error) {
 		errno = datasync_error;
 		datasync_error = 0;
@@ -1088,6 +1092,33 @@ killed_writers_hold_nobody_up(void **state)
 	(void)munmap(t, sizeof(*t));
 }
 
+/* Whoever syncs for others may be stopped, by a debugger or an administrator. */
+static void
+a_stopped_writer_holds_nobody_up(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (!begin_log())
+		return;
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		stop_in_datasync = true;
+		_exit(!deliver(0, MAILBOX_MBOX, "u0", 0, "x"));
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	(void)alarm(60);
+	assert_true(deliver(1, MAILBOX_MBOX, "u1", 0, "x"));
+	assert_true(deliver(1, MAILBOX_MBOX, "u1", 0, "y"));
+	(void)alarm(0);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int
 main(void)
 {
@@ -1117,6 +1148,7 @@ main(void)
 		TEST(one_service_at_a_time),
 		TEST(no_log_is_made_when_none_is_wanted),
 		TEST(killed_writers_hold_nobody_up),
+		TEST(a_stopped_writer_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests_name("redo", tests, NULL, NULL);
