@@ -195,10 +195,10 @@ redo_open(const char *state_dir, uint64_t size, unsigned slots,
 	return result < 0 ? -1 : 0;
 }
 
-void
+int
 redo_keep_private(struct redo *r)
 {
-	(void)madvise(r->shared, shared_size(r->slots), MADV_DONTFORK);
+	return madvise(r->shared, shared_size(r->slots), MADV_DONTFORK);
 }
 
 void

@@ -97,8 +97,9 @@ int redo_settle(struct redo *r, struct verdict *v);
 int redo_start(struct redo *r, struct verdict *v);
 void redo_close(struct redo **r);
 
-/* Processes that are forked from now on do not have what is shared. */
-void redo_keep_private(struct redo *r);
+/* Processes that are forked from now on do not have what is shared. 0, or -1
+ * with errno: they would. */
+int redo_keep_private(struct redo *r);
 
 /* --- in a worker; `slot` is its number, below `slots` ----------------------- */
 

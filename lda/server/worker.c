@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -313,8 +314,12 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 		return -1;
 	w->resolver = (struct resolver){ .directory = w->directory,
 	    .delimiters = s->config.global.recipient_delimiter };
-	if (s->redo)
-		redo_keep_private(s->redo);
+	/* A filter must not have it. */
+	if (s->redo && redo_keep_private(s->redo) < 0) {
+		log_say(SET_LOG_WARNING, "no delivery log: keep its memory "
+		    "apart: %s", strerror(errno));
+		redo_close(&s->redo);
+	}
 	w->agent = (struct agent){ .config = &s->config,
 	    .resolver = &w->resolver, .hostname = s->hostname,
 	    .filter_life = FILTER_WARM, .mode = DELIVERY_REAL,

@@ -17,6 +17,7 @@ static volatile struct faults {
 	int segment_size;
 	int pwritev, fdatasync, syncfs, pwrite;
 	int shorter;	/* pwritev writes so many bytes at most */
+	int madvise;
 } *faults;
 
 __attribute__((constructor)) static void
@@ -93,4 +94,14 @@ syncfs(int fd)
 		return -1;
 	}
 	return (int)syscall(SYS_syncfs, fd);
+}
+
+int
+madvise(void *p, size_t n, int advice)
+{
+	if (faults && faults->madvise) {
+		errno = faults->madvise;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, p, n, advice);
 }

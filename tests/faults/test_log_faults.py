@@ -20,7 +20,7 @@ pytestmark = pytest.mark.release
 
 SEGMENT = 6 << 20       # half of LOG
 FAULTS = ["segment_size", "pwritev", "fdatasync", "syncfs", "pwrite",
-          "shorter"]
+          "shorter", "madvise"]
 # _IOR('X', 125, __u32), of ext4 and of XFS; 2: do not even write the journal
 SHUTDOWN, NOLOGFLUSH = 0x8004587d, 2
 
@@ -102,6 +102,19 @@ def test_the_log_cannot_be_written(call, error, machine, faults):
         with m.after(cut):
             m.start()
             assert not m.wrongs(cut), m.wrongs(cut)
+
+
+def test_filters_would_have_it_too(machine, faults):
+    """A kernel that takes no advice: no log, rather than one that a filter
+    may write to."""
+    with machine() as m:
+        faults.madvise = errno.ENOSYS
+        m.start(env=faults.env)
+        both(m, "x")
+        assert "no delivery log: keep its memory apart" in m.said()
+        is_whole(m)
+        ends(m)
+        assert "delivery log: 0 messages" in m.said()
 
 
 def test_short_writes_of_the_log(machine, faults):
