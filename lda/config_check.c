@@ -14,6 +14,7 @@
 #include "lda/template.h"
 #include "store/base/arena.h"
 #include "store/directory/directory.h"
+#include "store/redo.h"
 
 #define PATH_LONGEST 4096
 #define LOOKUP_ARENA (256 * 1024)
@@ -268,11 +269,23 @@ check_directory(struct check *k, const struct settings *s)
 }
 
 static void
+look_log(struct check *k, const struct settings *s)
+{
+	struct verdict v = VERDICT_INIT;
+
+	if (s->delivery_log && redo_look(s->state_dir,
+	    s->delivery_log < REDO_SIZE_LEAST ? REDO_SIZE_LEAST :
+	    s->delivery_log, &v) < 0)
+		problem(k, "delivery_log", "", v.detail);
+}
+
+static void
 check_global(struct check *k, const struct settings *s)
 {
 	look(k, "module_dir", s->module_dir, A_DIRECTORY, X_OK);
 	look(k, "spool_dir", s->spool_dir, A_DIRECTORY, W_OK | X_OK);
 	look(k, "state_dir", s->state_dir, A_DIRECTORY, W_OK | X_OK);
+	look_log(k, s);
 	look(k, "srs_secret_file", s->srs_secret_file, A_FILE, R_OK);
 	look_sockets(k, "lmtp_listen", &s->lmtp_listen);
 	look_sockets(k, "map_listen", &s->map_listen);

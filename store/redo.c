@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -134,10 +135,11 @@ read_head(struct redo *r, unsigned which)
 		r->head[which].state = REDO_SEGMENT_CLEAN;
 }
 
+static const char *const names[2] = { "segment.0", "segment.1" };
+
 static int
 open_files(struct redo *r, const char *state_dir, bool make, struct verdict *v)
 {
-	static const char *const names[2] = { "segment.0", "segment.1" };
 	int top = file_open_root(state_dir);
 
 	if (top < 0)
@@ -361,6 +363,65 @@ errors_are_told(void)
 }
 
 int
+redo_remove(struct redo *r, struct verdict *v)
+{
+	int removed = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (unlinkat(r->dir, names[i], 0) == 0)
+			removed++;
+		else if (errno != ENOENT)
+			return verdict_errno(v, errno, "remove %s", names[i]);
+	if (removed && file_sync(r->dir) < 0)
+		return verdict_errno(v, errno, "sync the directory");
+	return 0;
+}
+
+static int
+look_below(int top, const char *state_dir, uint64_t size, struct verdict *v)
+{
+	int dir = file_open_dir(top, REDO_DIR, FILE_NO_MAKE, 0);
+	uint64_t have = 0;
+	struct statvfs fs;
+	struct stat st;
+	int r = 0;
+
+	if (dir < 0 && errno != ENOENT)
+		return verdict_errno(v, errno, "%s/" REDO_DIR, state_dir);
+	if (dir >= 0 && faccessat(dir, ".", R_OK | W_OK | X_OK,
+	    AT_EACCESS) < 0)
+		r = verdict_errno(v, errno, "%s/" REDO_DIR, state_dir);
+	for (unsigned i = 0; i < 2 && dir >= 0; i++)
+		if (fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+			have += (uint64_t)st.st_size;
+	if (r == 0 && !keeps_well(dir < 0 ? top : dir))
+		r = verdict_set(v, V_CONFIG, "the file system of %s%s is "
+		    "neither ext4 nor xfs", state_dir,
+		    dir < 0 ? "" : "/" REDO_DIR);
+	if (r == 0 && have < size && fstatvfs(dir < 0 ? top : dir,
+	    &fs) == 0 && fs.f_bavail * fs.f_frsize < size - have)
+		r = verdict_set(v, V_CONFIG, "no room for %llu MB in %s",
+		    (unsigned long long)(size >> 20), state_dir);
+	file_close(&dir);
+	return r;
+}
+
+int
+redo_look(const char *state_dir, uint64_t size, struct verdict *v)
+{
+	int top = file_open_root(state_dir), r;
+
+	if (!errors_are_told())
+		r = verdict_set(v, V_CONFIG, "it wants Linux 5.8 or later");
+	else if (top < 0)
+		r = verdict_errno(v, errno, "%s", state_dir);
+	else
+		r = look_below(top, state_dir, size, v);
+	file_close(&top);
+	return r;
+}
+
+int
 redo_start(struct redo *r, struct verdict *v)
 {
 	uint64_t generation;
@@ -372,11 +433,11 @@ redo_start(struct redo *r, struct verdict *v)
 		return verdict_set(v, V_CONFIG,
 		    "the delivery log must be on ext4 or xfs");
 	if (allocate(r, 0) < 0 || allocate(r, 1) < 0 || file_sync(r->dir) < 0) {
-		verdict_errno(v, errno, "allocate the delivery log");
+		verdict_errno(v, errno, "allocate %llu MB", (unsigned long long)
+		    (2 * r->size >> 20));
 		/* Others need the room; if it stays, it is there next time. */
 		for (unsigned i = 0; i < 2; i++)
-			if (ftruncate(r->segment[i], 0) < 0)
-				break;
+			(void)unlinkat(r->dir, names[i], 0);
 		return -1;
 	}
 	generation = r->head[0].generation > r->head[1].generation ?

@@ -93,9 +93,17 @@ enum redo_state redo_state(const struct redo *r);
 /* Syncs what this boot left in the mailboxes and marks the log clean. */
 int redo_settle(struct redo *r, struct verdict *v);
 /* Allocates and begins the first segment: the log must be clean, and is in
- * use from now on. */
+ * use from now on. What cannot be allocated whole leaves nothing behind. */
 int redo_start(struct redo *r, struct verdict *v);
+/* Removes the segments of a log that is clean and not in use. 0 or -1. */
+int redo_remove(struct redo *r, struct verdict *v);
 void redo_close(struct redo **r);
+
+/*
+ * Could a log of `size` bytes be used below state_dir? Changes nothing. 0, or
+ * -1 with what is in the way. A log that another service uses is not seen.
+ */
+int redo_look(const char *state_dir, uint64_t size, struct verdict *v);
 
 /* Processes that are forked from now on do not have what is shared. 0, or -1
  * with errno: they would. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -53,9 +54,11 @@ told(void *arg, const struct redo_copy *c, enum redo_outcome outcome,
 	case REDO_MENDED:
 	case REDO_ADDED:
 		t->written++;
+		metrics_add(METRIC_LOG_MENDED, 1);
 		break;
 	case REDO_SET_ASIDE:
 		t->aside++;
+		metrics_add(METRIC_LOG_ASIDE, 1);
 		log_say(SET_LOG_ERROR, "delivery log: a message for %s/%s%s%s "
 		    "is in %s/" REDO_DIR "/" REDO_ASIDE "/%s: %s; see vboxadm "
 		    "log restore", c->spec.root, c->spec.path,
@@ -94,8 +97,8 @@ replay(struct service *s)
 		log_say(SET_LOG_ERROR, "delivery log: %s; what is in it stays",
 		    v.detail);
 	log_say(t.aside ? SET_LOG_ERROR : SET_LOG_INFO, "delivery log: %lu "
-	    "messages were whole, %lu written again, %lu set aside", t.there,
-	    t.written, t.aside);
+	    "message%s whole, %lu written again, %lu set aside", t.there,
+	    t.there == 1 ? " was" : "s were", t.written, t.aside);
 	redo_close(&r);
 	return result < 0 ? EX_TEMPFAIL : EX_OK;
 }
@@ -180,16 +183,41 @@ mend(struct service *s, struct verdict *v)
 	    verdict_set(v, V_TROUBLE, "it could not be replayed");
 }
 
+/* Mail goes on without it; who started us by hand sees it, too. */
+static void
+complain(const struct settings *set, const struct verdict *v)
+{
+	(void)dprintf(STDERR_FILENO, "vbox-lmtpd: no delivery log: %s "
+	    "(%s/" REDO_DIR ")\n", v->detail, set->state_dir);
+	log_say(SET_LOG_ERROR, "no delivery log: %s (%s/" REDO_DIR ")",
+	    v->detail, set->state_dir);
+}
+
+static void
+say_in_use(const struct settings *set)
+{
+	uint64_t size = set->delivery_log < REDO_SIZE_LEAST ?
+	    REDO_SIZE_LEAST : set->delivery_log;
+
+	metrics_add(METRIC_LOG_ROOM, size);
+	log_say(SET_LOG_INFO, "delivery log: %llu MB in %s/" REDO_DIR,
+	    (unsigned long long)(size >> 20), set->state_dir);
+}
+
 void
 keeper_open(struct service *s)
 {
 	const struct settings *set = &s->config.global;
 	struct verdict v = VERDICT_INIT;
+	int r;
 
 	if (open_log(s, &v) < 0) {
 		/* Who never had one need not hear of it. */
-		log_say(set->delivery_log ? SET_LOG_ERROR : SET_LOG_DEBUG,
-		    "no delivery log: %s", v.detail);
+		if (set->delivery_log)
+			complain(set, &v);
+		else
+			log_say(SET_LOG_DEBUG, "no delivery log: %s",
+			    v.detail);
 		return;
 	}
 	if (!s->redo)
@@ -197,12 +225,15 @@ keeper_open(struct service *s)
 	/* Zeros are written to all of it, when it is new. */
 	notify_say("EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)
 	    (set->delivery_log / ZEROS_PER_SECOND * 1000000 + START_US));
-	if (mend(s, &v) < 0 ||
-	    (set->delivery_log && redo_start(s->redo, &v) < 0)) {
-		log_say(SET_LOG_ERROR, "no delivery log: %s", v.detail);
-		redo_close(&s->redo);
-	}
-	if (!set->delivery_log)
+	r = mend(s, &v);
+	if (r == 0 && s->redo)
+		r = set->delivery_log ? redo_start(s->redo, &v) :
+		    redo_remove(s->redo, &v);
+	if (r < 0)
+		complain(set, &v);
+	else if (s->redo && set->delivery_log)
+		say_in_use(set);
+	if (r < 0 || !set->delivery_log)
 		redo_close(&s->redo);
 }
 
@@ -219,6 +250,7 @@ keep(struct service *s)
 		;
 	log_say(SET_LOG_ERROR, "delivery log: %s; it is not used any more",
 	    v.detail);
+	metrics_subtract(METRIC_LOG_ROOM, metrics_value(METRIC_LOG_ROOM));
 	/* What was acknowledged before. */
 	if (redo_stop(s->redo, &v) < 0)
 		log_say(SET_LOG_ERROR, "delivery log: %s", v.detail);

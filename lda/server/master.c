@@ -306,6 +306,11 @@ bury(struct master *m)
 			continue;
 		}
 		if (pid == m->keeper) {
+			/* A reload ends it so. */
+			if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGTERM)
+				log_say(SET_LOG_ERROR, "the keeper of the "
+				    "delivery log has ended, status %d; "
+				    "another one is started", status);
 			m->keeper = -1;
 			continue;
 		}
@@ -429,6 +434,9 @@ reload(struct master *m)
 		goto out;
 	}
 	before = s->config;
+	if (before.global.delivery_log != config.global.delivery_log)
+		log_say(SET_LOG_WARNING, "delivery_log: takes effect when the "
+		    "service is started again");
 	s->config = config;
 	s->listeners = fresh;
 	listen_close(&old, &fresh);

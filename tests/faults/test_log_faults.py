@@ -150,7 +150,7 @@ def test_the_mailboxes_cannot_be_synced(machine, faults):
         # What memory had is gone.
         os.truncate(m.site.box("d1.test", "fred"), 0)
         with another_boot(m.scratch):
-            starts_anew(m, says="1 messages were whole, 1 written again")
+            starts_anew(m, says="1 message was whole, 1 written again")
             m.acknowledged = [a for a in m.acknowledged if
                               a[1] == "d2.test" or a[0] == "lost"]
             is_whole(m)
@@ -225,7 +225,9 @@ def test_no_room_for_the_log(machine):
         m = stack.enter_context(machine())
         state = separate_state(m, stack, megabytes=11)
         m.start()
-        assert "no delivery log: allocate" in m.said()
+        assert "no delivery log: allocate 12 MB: " in m.said()
+        assert f"({state}/log)" in m.said()
+        assert os.listdir(os.path.join(state, "log")) == ["lock"]
         both(m, "one")
         is_whole(m)
         fs = os.statvfs(state)

@@ -169,6 +169,55 @@ def test_nothing_grows(site):
 
 # --- beside everything else ----------------------------------------------------------
 
+def checked(site):
+    r = subprocess.run([site.bin / "vbox-lmtpd", "-t", "-c", site.conf],
+                       capture_output=True, text=True, check=True)
+    return [x for x in r.stderr.splitlines() if ": delivery_log: " in x]
+
+
+def test_it_is_told_what_becomes_of_it(site):
+    """In use, how large; a reload changes nothing; a keeper that dies; off, and
+    its room is given back."""
+    log = Logged(site, metrics_interval="1s")
+    with log:
+        assert checked(site) == []
+        assert f"delivery log: 8 MB in {site.state}/log" in log.said()
+        assert log.deliver("fred@d1.test")[0].startswith("250")
+        until(lambda: log.metrics.exists() and
+              log.counter("vbox_log_bytes") == 8 << 20)
+        # Neither confined nor the one that submits: it has the log's lock.
+        keeper = [p for p in log.service.pids() if not confined(p)]
+        for pid in keeper:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: "keeper of the delivery log has ended" in log.said())
+        site.configure(delivery_log=0)
+        log.service.reload()
+        until(lambda: "delivery_log: takes effect when the service is started "
+              "again" in log.said())
+        assert log.deliver("fred@d1.test")[0].startswith("250")
+    assert (site.state / "log" / "segment.0").stat().st_size == 4 << 20
+    log.service.start()
+    assert os.listdir(site.state / "log") == ["lock"]
+    assert log.deliver("fred@d1.test")[0].startswith("250")
+    assert log.service.stop() == 0
+    assert len(site.messages("d1.test", "fred")) == 3
+
+
+def test_the_check_tells_where_it_cannot_be(site):
+    site.configure(delivery_log="8M")
+    if checked(site):
+        pytest.skip("no delivery log on this file system")
+    site.configure(delivery_log="16G")
+    fs = os.statvfs(site.state)
+    if fs.f_bavail * fs.f_frsize < 16 << 30:
+        assert "no room for 16384 MB" in checked(site)[0]
+    (site.state / "log").write_text("")
+    assert "Not a directory" in checked(site)[0]
+    (site.state / "log").unlink()
+    (site.state / "log").symlink_to(site.state)
+    assert len(checked(site)) == 1
+
+
 class Outbox:
     def __init__(self, site):
         self.dir = site.own_dir(site.dir / "outbox")
