@@ -2,6 +2,7 @@
 once, whole, after vbox-lmtpd has come up on the disk that was left."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -15,6 +16,7 @@ import pytest
 
 import agents
 import mounts
+from harness import GID, UID
 from harness import until
 from harness.dovecot import Dovecot
 from harness.lmtp import Lmtpd
@@ -113,22 +115,28 @@ def test_without_a_sync_of_the_log_it_is_lost(machine):
         assert "fred@d2.test: two 0 times" in wrong
 
 
+def fill_folders(m):
+    """Three messages for both, each in two copies; the cut."""
+    for d in ("d1.test", "d2.test"):
+        m.site.own_file(m.site.home / d / "fred" / ".dovecot.sieve",
+                        b'require ["fileinto","mailbox","imap4flags"];\n'
+                        b'fileinto :create :flags "\\\\Flagged" "lists";\n'
+                        b'keep;\n')
+    sync_file_system(m.base)
+    m.start()
+    for n in range(3):
+        for d in ("d1.test", "d2.test"):
+            m.deliver(f"both{n}", f"fred@{d}")
+    m.acknowledged *= 2
+    cut = m.cut()
+    m.down()
+    return cut
+
+
 def test_keep_and_folder_are_one_record(machine):
     """Two copies of a message for one user: both are there again."""
     with machine() as m:
-        for d in ("d1.test", "d2.test"):
-            m.site.own_file(m.site.home / d / "fred" / ".dovecot.sieve",
-                            b'require ["fileinto","mailbox","imap4flags"];\n'
-                            b'fileinto :create :flags "\\\\Flagged" "lists";\n'
-                            b'keep;\n')
-        sync_file_system(m.base)
-        m.start()
-        for n in range(3):
-            for d in ("d1.test", "d2.test"):
-                m.deliver(f"both{n}", f"fred@{d}")
-        m.acknowledged *= 2
-        cut = m.cut()
-        m.down()
+        cut = fill_folders(m)
         with m.after(cut):
             m.start()
             assert not m.wrongs(cut), m.wrongs(cut)
@@ -390,6 +398,39 @@ def test_a_root_is_gone(machine):
                 ["next", "one"]
             assert vboxadm(m.site, "log", "list").stdout == ""
             assert os.listdir(aside) == []
+
+
+def test_a_folder_is_restored_with_its_flags(machine):
+    """And what reached its place beside it is not touched."""
+    with machine() as m:
+        cut = fill_folders(m)
+        with m.after(cut):
+            ways = [m.site.box("d2.test", "fred") / ".lists",
+                    m.site.home / "d1.test" / "fred" / "mail" / "lists"]
+            for way in ways:
+                if way.exists():
+                    way.rename(f"{way}.torn")
+            ways[0].write_text("")
+            ways[1].mkdir(parents=True)
+            m.start()
+            assert "6 written again, 6 set aside" in m.said()
+            ways[0].unlink()
+            ways[1].rmdir()
+            os.chown(ways[1].parent, UID, GID)
+            listed = json.loads(vboxadm(m.site, "log", "list",
+                                        "--json").stdout)
+            assert {x["mailbox"] for x in listed} == set(map(str, ways))
+            assert all(x["bytes"] > 3000 and "subject" in x for x in listed)
+            first, *others = [x["name"] for x in listed]
+            for names in [[first], others]:
+                r = vboxadm(m.site, "log", "restore", *names)
+                assert r.returncode == 0, r
+                assert f"{len(names)} restored, 0 already" in r.stderr, r
+            assert vboxadm(m.site, "log", "restore", first).returncode != 0
+            assert not m.wrongs(cut), m.wrongs(cut)
+            names = os.listdir(ways[0] / "cur")
+            assert len(names) == 3 and all(n.endswith(":2,F") for n in names)
+            assert ways[1].read_bytes().count(b"\nX-Status: F") == 3
 
 
 def vboxadm(site, *args):

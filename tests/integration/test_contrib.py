@@ -21,6 +21,7 @@ vboxadm() {
 	help*) "$VBOXADM" "$@" ;;
 	"-q domain list") printf '%s\n' a.test b.test ;;
 	"-q user list") echo fred@a.test ;;
+	"-q log list") echo "7-1-0-0a0b0c0d 2026-11-30T03:10:00Z 900 /home/fred x" ;;
 	esac
 }
 COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
@@ -58,6 +59,9 @@ def tab(*words):
     (["vboxadm", "resolve", "f"], ["fred@a.test"]),
     (["vboxadm", "sieve", "check", "contrib/vbox.c"], ["contrib/vbox.conf"]),
     (["vboxadm", "check", "s"], ["sendmail"]),
+    (["vboxadm", "log", ""], ["list", "restore"]),
+    (["vboxadm", "log", "list", ""], []),
+    (["vboxadm", "log", "restore", ""], ["7-1-0-0a0b0c0d"]),
     (["vboxadm", "check", "sendmail", "--c"], ["--config="]),
 ])
 def test_completion(words, want):
