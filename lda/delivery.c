@@ -169,7 +169,8 @@ delivery_prepare(struct delivery *d, int64_t wait_ms, struct verdict *v)
 		c->spec.lock.stop = d->agent->stop;
 		c->spec.keep_dir = quota_account_limited(c->settings,
 		    c->target);
-		c->spec.keep_bytes = d->agent->redo != NULL;
+		c->spec.keep_bytes = d->agent->redo &&
+		    d->plan.copy_count <= REDO_COPIES_MAX;
 		if (check_space(c->settings, &c->spec, v) < 0 ||
 		    mailbox_open(&c->spec, &c->content, &c->box, v) < 0)
 			goto back;

@@ -135,8 +135,10 @@ def test_with_the_sandbox_and_without(sandbox, site):
 
 
 def memory(pid):
+    """Of its own, in KB (pages of the program come when it runs there first);
+    and its descriptors."""
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        rss = int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+        rss = int(re.search(r"RssAnon:\s+(\d+)", f.read())[1])
     return rss, len(os.listdir(f"/proc/{pid}/fd"))
 
 
