@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import SANITIZED
 from harness.lmtp import Lmtpd
 from harness.mbox import body, fields
 from test_effects import Outbox
@@ -152,7 +153,8 @@ def test_many_recipients_of_a_large_message(site):
         c.hello()
         rcpt, replies = c.message(["fred@d1.test"] * 20, text)
         assert [r[:3] for r in rcpt + replies] == ["250"] * 40
-        assert most_memory(service) < 4 * len(text)
+        # A sanitizer keeps what was freed.
+        assert SANITIZED or most_memory(service) < 4 * len(text)
     found = site.messages("d1.test", "fred")
     assert len(found) == 20
     # All but its From_ line, which an mbox quotes.
