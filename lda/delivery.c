@@ -431,8 +431,7 @@ add_to_log(struct delivery *d)
 			return false;
 		copies[i].mark = text;
 	}
-	d->record = redo_add(d->agent->redo, d->agent->redo_slot, copies,
-	    d->plan.copy_count);
+	d->record = redo_add(d->agent->redo, copies, d->plan.copy_count);
 	return d->record != 0;
 }
 
@@ -487,7 +486,7 @@ write_log(struct delivery_job *jobs, size_t n)
 	}
 	if (!begun)
 		return;
-	safe = redo_commit(agent->redo, agent->redo_slot);
+	safe = redo_commit(agent->redo);
 	for (size_t i = 0; i < n; i++) {
 		struct delivery *d = jobs[i].delivery;
 

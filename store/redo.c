@@ -421,6 +421,13 @@ redo_look(const char *state_dir, uint64_t size, struct verdict *v)
 	return r;
 }
 
+/* 0 in its low bits says "none"; even and odd ones take turns. */
+static uint64_t
+generation_after(uint64_t generation)
+{
+	return (generation + 1) & UINT32_MAX ? generation + 1 : generation + 3;
+}
+
 int
 redo_start(struct redo *r, struct verdict *v)
 {
@@ -442,9 +449,7 @@ redo_start(struct redo *r, struct verdict *v)
 	}
 	generation = r->head[0].generation > r->head[1].generation ?
 	    r->head[0].generation : r->head[1].generation;
-	/* 0 in its low bits says "none". */
-	generation = (generation + 1) & UINT32_MAX ? generation + 1 :
-	    generation + 3;
+	generation = generation_after(generation);
 	if (begin_segment(r, generation) < 0)
 		return verdict_errno(v, errno, "begin the delivery log");
 	atomic_store(&r->shared->cursor, generation << 32 | 1);
@@ -660,13 +665,11 @@ write_record(struct redo *r, const struct redo_copy *copies, size_t n,
 }
 
 uint64_t
-redo_add(struct redo *r, unsigned slot, const struct redo_copy *copies,
-    size_t n)
+redo_add(struct redo *r, const struct redo_copy *copies, size_t n)
 {
 	struct buf text;
 	uint64_t place;
 
-	(void)slot;
 	if (n == 0 || n > REDO_COPIES_MAX)
 		return 0;
 	buf_init(&text, REDO_RECORD_MAX);
@@ -748,9 +751,8 @@ wait_turn(const struct redo *r, struct use *u, uint32_t round, pid_t leader,
 	return b;
 }
 
-/* Until our last record is on the disk. false: it may not be. */
-static bool
-wait_synced(struct redo *r)
+bool
+redo_commit(struct redo *r)
 {
 	struct use *u = use_of(r, r->generation);
 	struct bell *woken = NULL;
@@ -782,13 +784,6 @@ wait_synced(struct redo *r)
 	return safe;
 }
 
-bool
-redo_commit(struct redo *r, unsigned slot)
-{
-	(void)slot;
-	return wait_synced(r);
-}
-
 void
 redo_void(struct redo *r, uint64_t place)
 {
@@ -801,7 +796,7 @@ redo_void(struct redo *r, uint64_t place)
 	if (file_pwrite_all(r->segment[r->generation & 1], &none, sizeof(none),
 	    (off_t)place) == 0) {
 		r->ticket = atomic_fetch_add(&u->written, 1) + 1;
-		if (!wait_synced(r))
+		if (!redo_commit(r))
 			(void)file_datasync(r->segment[r->generation & 1]);
 	}
 }
@@ -932,8 +927,7 @@ redo_keep(struct redo *r, uint64_t flush_ms, uint64_t patience_ms,
 	/* One keeper died, perhaps, before the other segment was clean. */
 	if (flush(r, (unsigned)(generation + 1) & 1, v) < 0)
 		return -1;
-	generation = (generation + 1) & UINT32_MAX ? generation + 1 :
-	    generation + 3;
+	generation = generation_after(generation);
 	if (begin_segment(r, generation) < 0) {
 		atomic_store(&s->broken, true);
 		return verdict_errno(v, errno, "begin a segment of the delivery "

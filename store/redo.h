@@ -18,8 +18,8 @@
  *		redo_forget(r, slot, pid)	a process has died
  *		redo_stop(r, &v)	all have ended: sync, and mark it clean
  *	worker	if (redo_begin(r, slot)) {
- *			redo_add(r, slot, copies, n) ...
- *			redo_commit(r, slot)	waits
+ *			redo_add(r, copies, n) ...
+ *			redo_commit(r)		waits
  *			publish in Maildirs: now 250 may be said
  *			redo_end(r, slot)
  *		}
@@ -118,10 +118,9 @@ bool redo_covers(struct redo *r, const struct redo_copy *c);
 bool redo_begin(struct redo *r, unsigned slot);
 /* One record, all of it or nothing; its place. 0: no room; these copies need a
  * sync of their own. May be called several times before redo_commit. */
-uint64_t redo_add(struct redo *r, unsigned slot, const struct redo_copy *copies,
-    size_t n);
+uint64_t redo_add(struct redo *r, const struct redo_copy *copies, size_t n);
 /* Waits until what was added is on the disk. false: it may not be; sync. */
-bool redo_commit(struct redo *r, unsigned slot);
+bool redo_commit(struct redo *r);
 /* Before redo_end: takes back a record, since the delivery failed after all
  * and the sender will come again. */
 void redo_void(struct redo *r, uint64_t place);

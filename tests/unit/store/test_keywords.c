@@ -18,6 +18,7 @@
 #include "store/base/file.h"
 #include "store/keywords.h"
 #include "store/mailbox.h"
+#include "tests/unit/tree.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
 
@@ -33,25 +34,6 @@ setup(void **state)
 		return -1;
 	dirfd_root = file_open_root(root);
 	return dirfd_root < 0 ? -1 : 0;
-}
-
-static void
-remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	char name[600];
-
-	while (d && (e = readdir(d))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		(void)snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
-		if (unlink(name) < 0)
-			remove_tree(name);
-	}
-	if (d)
-		closedir(d);
-	(void)rmdir(path);
 }
 
 static int

@@ -20,6 +20,7 @@
 #include "store/base/file.h"
 #include "store/folder.h"
 #include "store/mailbox.h"
+#include "tests/unit/tree.h"
 
 static char root[64];
 
@@ -29,25 +30,6 @@ setup(void **state)
 	(void)state;
 	strcpy(root, "/tmp/vbox-mailbox-XXXXXX");
 	return mkdtemp(root) ? 0 : -1;
-}
-
-static void
-remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	char name[600];
-
-	while (d && (e = readdir(d))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		(void)snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
-		if (unlink(name) < 0)
-			remove_tree(name);
-	}
-	if (d)
-		closedir(d);
-	(void)rmdir(path);
 }
 
 static int

@@ -24,6 +24,7 @@
 #include "store/redo_aside.h"
 #include "store/redo_format.h"
 #include "store/redo_replay.h"
+#include "tests/unit/tree.h"
 
 #define SIZE REDO_SIZE_LEAST
 #define SLOTS 16
@@ -35,25 +36,6 @@ static unsigned count;
 static enum redo_outcome outcomes[64];
 static size_t outcome_count;
 static char last_aside[REDO_ASIDE_NAME];
-
-static void
-remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	char name[600];
-
-	while (d && (e = readdir(d))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		(void)snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
-		if (unlink(name) < 0)
-			remove_tree(name);
-	}
-	if (d)
-		closedir(d);
-	(void)rmdir(path);
-}
 
 static void
 open_log(void)
@@ -168,8 +150,8 @@ deliver(unsigned slot, enum mailbox_format format, const char *path,
 		assert_true(clock_mono_ms() < end);
 	copy.mark = str_of(mark);
 	ok = redo_begin(log_, slot);
-	place = ok ? redo_add(log_, slot, &copy, 1) : 0;
-	ok = place && redo_commit(log_, slot);
+	place = ok ? redo_add(log_, &copy, 1) : 0;
+	ok = place && redo_commit(log_);
 	assert_int_equal(mailbox_publish(mb, &v), 0);
 	if (taken_back)
 		redo_void(log_, place);
@@ -839,13 +821,13 @@ what_was_not_written_is_not_acknowledged(void **state)
 	if (!begin_log())
 		return;
 	assert_true(redo_begin(log_, 0));
-	assert_int_not_equal(redo_add(log_, 0, &c, 1), 0);
-	place = redo_add(log_, 0, &c, 1);
+	assert_int_not_equal(redo_add(log_, &c, 1), 0);
+	place = redo_add(log_, &c, 1);
 	assert_int_not_equal(place, 0);
 	datasync_error = EIO;
 	redo_void(log_, place);
 	assert_int_equal(datasync_error, 0);
-	assert_false(redo_commit(log_, 0));
+	assert_false(redo_commit(log_));
 	redo_end(log_, 0);
 	assert_false(redo_begin(log_, 0));
 }
@@ -925,9 +907,9 @@ a_full_log_says_so_until_it_is_flushed(void **state)
 		bool there;
 
 		assert_true(redo_begin(log_, 0));
-		there = redo_add(log_, 0, &c, 1);
+		there = redo_add(log_, &c, 1);
 		if (there)
-			assert_true(redo_commit(log_, 0));
+			assert_true(redo_commit(log_));
 		redo_end(log_, 0);
 		if (!there)
 			break;
@@ -939,7 +921,7 @@ a_full_log_says_so_until_it_is_flushed(void **state)
 	assert_true(deliver(0, MAILBOX_MBOX, "fred", 0, "one"));
 	c.bytes.n = REDO_RECORD_MAX;
 	assert_true(redo_begin(log_, 0));
-	assert_false(redo_add(log_, 0, &c, 1));
+	assert_false(redo_add(log_, &c, 1));
 	redo_end(log_, 0);
 }
 

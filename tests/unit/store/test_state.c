@@ -22,6 +22,7 @@
 #include "store/base/file.h"
 #include "store/sqlite.h"
 #include "store/state.h"
+#include "tests/unit/tree.h"
 
 #define NOW INT64_C(1795226089)
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
@@ -35,25 +36,6 @@ setup(void **state)
 	clock_set_us(NOW * 1000000);
 	(void)snprintf(root, sizeof(root), "/tmp/vbox-state-XXXXXX");
 	return mkdtemp(root) ? 0 : -1;
-}
-
-static void
-remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	char name[600];
-
-	while (d && (e = readdir(d))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		(void)snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
-		if (unlink(name) < 0)
-			remove_tree(name);
-	}
-	if (d)
-		closedir(d);
-	(void)rmdir(path);
 }
 
 static int
