@@ -6,34 +6,10 @@ import stat
 import pytest
 
 from harness.mbox import fields
+from harness.outbox import Outbox
 
 LETTER = (b"From: Anna <anna@client.test>\nTo: fred@d1.test\nSubject: hello\n"
           b"Message-ID: <1@client.test>\nReceived: by mx.test; today\n\nhi\n")
-
-
-class Outbox:
-    """A submission program that keeps what it is given, one file a call."""
-
-    def __init__(self, site):
-        self.dir = site.own_dir(site.dir / "outbox")
-        self.program = site.dir / "submit"
-        self.program.write_text(
-            "#!/bin/sh\n"
-            f'out=$(mktemp {self.dir}/mail.XXXXXX) || exit 75\n'
-            f'[ ! -e {self.dir}/fail ] || {{ cat >/dev/null; rm "$out"; exit 75; }}\n'
-            '{ printf "%s\\n" "$*"; cat; } >"$out"\n')
-        self.program.chmod(0o755)
-        site.configure(submit=self.program)
-
-    def mails(self):
-        """(arguments, message) of each call."""
-        return [tuple(p.read_bytes().split(b"\n", 1))
-                for p in sorted(self.dir.glob("mail.*"),
-                                key=lambda p: p.stat().st_mtime_ns)]
-
-    def fail(self, yes):
-        flag = self.dir / "fail"
-        flag.touch() if yes else flag.unlink(missing_ok=True)
 
 
 @pytest.fixture

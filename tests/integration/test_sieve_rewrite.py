@@ -10,7 +10,7 @@ import pytest
 from harness import SANITIZED
 from harness.lmtp import Lmtpd
 from harness.mbox import body, fields
-from test_effects import Outbox
+from harness.outbox import Outbox
 from test_sieve import folder
 
 LETTER = (b"From: Anna <anna@client.test>\nTo: fred@d1.test\n"

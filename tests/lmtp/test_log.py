@@ -12,6 +12,7 @@ import pytest
 from harness import SANITIZED, until
 from harness.lmtp import Lmtpd
 from harness.mbox import body
+from harness.outbox import Outbox
 
 LONG = int(os.environ.get("VBOX_SOAK", "0")) >= 5000
 LETTER = (b"From: Anna <anna@client.test>\nTo: fred@d1.test\nSubject: hello\n"
@@ -220,23 +221,6 @@ def test_the_check_tells_where_it_cannot_be(site):
     assert len(checked(site)) == 1
 
 
-class Outbox:
-    def __init__(self, site):
-        self.dir = site.own_dir(site.dir / "outbox")
-        self.program = site.dir / "submit"
-        self.program.write_text(
-            "#!/bin/sh\n"
-            f'out=$(mktemp {self.dir}/.new.XXXXXX) || exit 75\n'
-            f'{{ printf "%s\\n" "$*"; cat; }} >"$out"\n'
-            f'[ ! -e {self.dir}/fail ] || {{ rm "$out"; exit 75; }}\n'
-            f'mv "$out" {self.dir}/mail.$$\n')
-        self.program.chmod(0o755)
-        site.configure(submit=self.program)
-
-    def mails(self):
-        return [p.read_bytes() for p in self.dir.glob("mail.*")]
-
-
 def script(site, text, *domains):
     for d in domains or ("d1.test", "d2.test"):
         site.own_file(site.home / d / "fred" / ".dovecot.sieve", text.encode())
@@ -247,12 +231,12 @@ def test_a_redirect_that_fails_leaves_no_copy(site):
     outbox = Outbox(site)
     script(site, 'require "copy"; redirect :copy "joe@else.test";')
     with Logged(site) as log:
-        (outbox.dir / "fail").touch()
+        outbox.fail(True)
         r = log.deliver("fred@d1.test", "fred@d2.test", "anna@d1.test")
         assert [x[0] for x in r] == ["4", "4", "2"]
         assert site.messages("d1.test", "fred") == []
         assert site.messages("d2.test", "fred") == []
-        (outbox.dir / "fail").unlink()
+        outbox.fail(False)
         for d in ("d1.test", "d2.test"):
             assert log.deliver(f"fred@{d}")[0].startswith("250")
             assert len(site.messages(d, "fred")) == 1
@@ -270,7 +254,7 @@ def test_an_answer_goes_out_once_it_is_stored(site):
         until(outbox.mails)
         assert log.ends() == (2, 0)
     assert len(site.messages("d1.test", "fred")) == 2
-    [mail] = outbox.mails()
+    [(_, mail)] = outbox.mails()
     assert b"I am away." in mail
 
 
