@@ -27,7 +27,7 @@ import harness.site  # noqa: E402
 import lmtp_servers  # noqa: E402
 from bench_quota import Client, processor  # noqa: E402
 from bench_sieve_lmtp import Theirs, first_rules, give_scripts  # noqa: E402
-from harness import BUILD  # noqa: E402
+from harness import BUILD, until  # noqa: E402
 from harness.lmtp import Lmtpd  # noqa: E402
 from harness.site import Site, copy_programs, new_directory  # noqa: E402
 
@@ -173,7 +173,10 @@ def main():
             services.append(Service(top / str(i), Path(build).resolve(), script))
         if Theirs.there() and lmtp_servers.mounts.able() and not a.alone:
             services.append(Beside(lmtp_servers.new_base(str(top)), script))
-        time.sleep(2.5)	# a file that was just written is not kept in memory
+        # What was written less than two seconds before it is read is not kept
+        # in memory (lda/user_file_kept).
+        youngest = max(p.stat().st_ctime for p in top.rglob(".dovecot.sieve"))
+        until(lambda: time.time() - youngest > 2.1, of="scripts old enough")
         print(f"{'':8}{'':12}{'rules':>6}{'us':>9}{'worker':>9}{'filter':>9}"
               f"{'more us':>9}{'more %':>8}{'worker':>9}{'filter':>9}")
         for domain in DOMAINS:
