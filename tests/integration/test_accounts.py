@@ -705,17 +705,22 @@ class SocketMap:
         self.thread.start()
 
     def serve(self):
+        """Many at a time: each worker keeps a connection of its own."""
         while True:
             try:
                 client, _ = self.socket.accept()
             except OSError:
                 return
-            try:
-                with client, client.makefile("rb") as stream:
-                    while self.answer(client, stream):
-                        pass
-            except ConnectionError:
-                pass
+            threading.Thread(target=self.talk, args=(client,),
+                             daemon=True).start()
+
+    def talk(self, client):
+        try:
+            with client, client.makefile("rb") as stream:
+                while self.answer(client, stream):
+                    pass
+        except ConnectionError:
+            pass
 
     def answer(self, client, stream):
         length = b""
