@@ -1,10 +1,13 @@
 #include "store/base/checksum.h"
 
 #include <endian.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* An odd number without pattern: the golden ratio in 64 bits. */
 #define MULTIPLIER 0x9e3779b97f4a7c15u
+/* Bytes of a word for each lane. */
+#define ROW ((size_t)8 * CHECKSUM_LANES)
 
 static uint64_t
 fold(uint64_t sum, uint64_t word)
@@ -22,52 +25,82 @@ word_at(const unsigned char *p)
 	return le64toh(word);
 }
 
-/* The word that ends at c->n. */
+/* n bytes, fewer than 8, as the low ones of a word. */
+static uint64_t
+part_at(const unsigned char *p, size_t n)
+{
+	uint64_t word = 0;
+
+	if (n)
+		memcpy(&word, p, n);
+	return le64toh(word);
+}
+
+/* The next word of all. */
 static void
 lane_add(struct checksum *c, uint64_t word)
 {
-	uint64_t *lane = &c->lane[(c->n / 8 + CHECKSUM_LANES - 1) %
-	    CHECKSUM_LANES];
+	uint64_t *lane = &c->lane[c->n / 8 % CHECKSUM_LANES];
 
 	*lane = fold(*lane, word);
+	c->n += 8;
+}
+
+/* Whole rows of words, from one for lane 0 on. What one lane waits for
+ * another does meanwhile, and between them there is nothing to be stored. */
+static void
+rows_add(struct checksum *c, const unsigned char *p, size_t rows)
+{
+	uint64_t a = c->lane[0], b = c->lane[1], d = c->lane[2],
+	    e = c->lane[3];
+
+	c->n += rows * ROW;
+	for (; rows; rows--, p += ROW) {
+		a = fold(a, word_at(p));
+		b = fold(b, word_at(p + 8));
+		d = fold(d, word_at(p + 16));
+		e = fold(e, word_at(p + 24));
+	}
+	c->lane[0] = a;
+	c->lane[1] = b;
+	c->lane[2] = d;
+	c->lane[3] = e;
 }
 
 void
 checksum_add(struct checksum *c, const void *p, size_t n)
 {
 	const unsigned char *bytes = p;
-	unsigned have = (unsigned)(c->n % 8);
-	uint64_t *lane = c->lane;
+	size_t have = c->n % 8, take;
+	bool wide = n >= 8;	/* so that a whole word can be read */
 
-	for (; have && n; n--, bytes++) {
-		c->tail |= (uint64_t)*bytes << (8 * have);
-		have = (have + 1) % 8;
-		c->n++;
-		if (!have) {
-			lane_add(c, c->tail);
-			c->tail = 0;
-		}
+	if (have) {
+		take = n < 8 - have ? n : 8 - have;
+		/* What is too much of a whole word is shifted out. */
+		c->tail |= (wide ? word_at(bytes) : part_at(bytes, take)) <<
+		    (8 * have);
+		c->n += take;
+		if (have + take < 8)
+			return;
+		bytes += take;
+		n -= take;
+		c->n -= 8;
+		lane_add(c, c->tail);
 	}
-	for (; n >= 8 && c->n / 8 % CHECKSUM_LANES; n -= 8, bytes += 8) {
-		c->n += 8;
+	for (; n >= 8 && c->n / 8 % CHECKSUM_LANES; n -= 8, bytes += 8)
 		lane_add(c, word_at(bytes));
-	}
-	/* What one lane waits for another does meanwhile. */
-	for (; n >= 8 * CHECKSUM_LANES; n -= 8 * CHECKSUM_LANES) {
-		lane[0] = fold(lane[0], word_at(bytes));
-		lane[1] = fold(lane[1], word_at(bytes + 8));
-		lane[2] = fold(lane[2], word_at(bytes + 16));
-		lane[3] = fold(lane[3], word_at(bytes + 24));
-		bytes += 8 * CHECKSUM_LANES;
-		c->n += 8 * CHECKSUM_LANES;
-	}
-	for (; n >= 8; n -= 8, bytes += 8) {
-		c->n += 8;
+	take = n / ROW;
+	rows_add(c, bytes, take);
+	bytes += take * ROW;
+	n -= take * ROW;
+	for (; n >= 8; n -= 8, bytes += 8)
 		lane_add(c, word_at(bytes));
-	}
+	if (n == 0)
+		c->tail = 0;
+	else
+		c->tail = wide ? word_at(bytes + n - 8) >> (64 - 8 * n) :
+		    part_at(bytes, n);
 	c->n += n;
-	for (; n; n--, bytes++)
-		c->tail |= (uint64_t)*bytes << (8 * have++);
 }
 
 uint64_t
