@@ -40,7 +40,8 @@ struct copy_head {
 	uint64_t sum;		/* of the n bytes behind it */
 };
 
-/* A process delivers one mbox after the other; a child of it has its own. */
+/* One of a process, with the copy of one append at a time; a child of it has
+ * its own. */
 static struct {
 	int lock, copy;
 	char *map;		/* of copy, `mapped` bytes; NULL: none */
@@ -50,7 +51,7 @@ static struct {
 	bool unlinkable;	/* the mailboxes are on another file system */
 	bool useless;		/* no directory, no slot */
 	bool again;		/* a copy was made before: it pays to map it */
-	bool pending;		/* the copy is of an append that did not end */
+	bool busy;		/* the copy is of an append that did not end */
 } slot = { .lock = -1, .copy = -1 };
 
 /* A lock's age is that of its slot, and liblockfile's patience is five
@@ -203,7 +204,7 @@ have_slot(const char *path)
 	if (slot.owner != self_pid()) {
 		give_up_slot();
 		slot.owner = self_pid();
-		slot.unlinkable = slot.useless = slot.pending = false;
+		slot.unlinkable = slot.useless = slot.busy = false;
 	}
 	if (slot.lock >= 0)
 		return true;
@@ -262,28 +263,24 @@ fill_map(const struct copy_head *h, struct str copy)
 	    sizeof(h->busy));
 }
 
-void
+bool
 slot_copy_begin(const char *path, const struct slot_append *what,
     struct str copy, uint64_t sum)
 {
 	struct copy_head h = { .magic = COPY_MAGIC, .busy = 1, .what = *what,
 	    .n = copy.n, .sum = sum };
 
-	/* A torn tail that we could not take away ourselves is the next
-	 * delivery's: its copy stays, and we take another slot. */
-	if (slot.pending && slot.owner == self_pid()) {
-		give_up_slot();
-		slot.pending = false;
-	}
-	if (copy.n == 0 || copy.n > SLOT_COPY_MAX || !have_slot(path))
-		return;
-	slot.pending = true;
 	/* Without it the tail is judged by its sums. */
+	if (copy.n == 0 || copy.n > SLOT_COPY_MAX || !have_slot(path) ||
+	    slot.busy)
+		return false;
+	slot.busy = true;
 	if (slot.again && map_copy(sizeof(h) + copy.n))
 		fill_map(&h, copy);
 	else if (file_pwrite_all(slot.copy, copy.p, copy.n, sizeof(h)) == 0)
 		(void)file_pwrite_all(slot.copy, &h, sizeof(h), 0);
 	slot.again = true;
+	return true;
 }
 
 void
@@ -293,11 +290,20 @@ slot_copy_end(void)
 
 	if (slot.copy < 0 || slot.owner != self_pid())
 		return;
-	slot.pending = false;
+	slot.busy = false;
 	if (slot.map)
 		memcpy(slot.map, &none, sizeof(none));
 	else
 		(void)file_pwrite_all(slot.copy, &none, sizeof(none), 0);
+}
+
+void
+slot_copy_leave(void)
+{
+	if (slot.owner != self_pid())
+		return;
+	give_up_slot();
+	slot.busy = false;
 }
 
 /* Are the n bytes of the mbox the beginning of this copy? */

@@ -36,10 +36,17 @@ void slot_lock_useless(void);
 /* Our pid as liblockfile's L_PID has it. 0 or -1. */
 int slot_write_pid(int fd);
 
-/* `sum` is checksum_of(copy), which the caller has made already. */
-void slot_copy_begin(const char *dir, const struct slot_append *what,
+/*
+ * Keeps the copy of an append; `sum` is checksum_of(copy), which the caller has
+ * made already. False: it is not kept, since the slot has that of another append
+ * that has not ended, or there is no slot. True: until slot_copy_end(), or
+ * slot_copy_leave() where what was appended is still there: then the copy is
+ * for the delivery that finds it, and this process takes another slot.
+ */
+bool slot_copy_begin(const char *dir, const struct slot_append *what,
     struct str copy, uint64_t sum);
 void slot_copy_end(void);
+void slot_copy_leave(void);
 
 enum slot_tail {
 	SLOT_TAIL_UNKNOWN,	/* no copy of that append */

@@ -92,6 +92,9 @@ undo_init(struct undo *u, int fd, enum undo_place place, const char *slot_dir)
 void
 undo_release(struct undo *u)
 {
+	if (u->copied)
+		slot_copy_leave();
+	u->copied = false;
 	file_close(&u->file);
 }
 
@@ -333,27 +336,15 @@ undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 	return 0;
 }
 
-int
-undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
-    const struct undo_plan *plan, struct str copy, struct verdict *v)
+/* Puts r where the mbox has its record, or where it can have it. */
+static int
+save(struct undo *u, int dirfd, const char *name, const struct record *r,
+    struct verdict *v)
 {
-	struct slot_append what = { .old_size = plan->old_size,
-	    .new_size = plan->new_size };
-	struct record r = { .magic = MAGIC, .busy = 1,
-	    .old_size = plan->old_size, .new_size = plan->new_size };
 	struct stat st;
 
-	if (u->place == UNDO_OFF)
-		return 0;
-	r.ino = (uint32_t)ino;
-	what.ino = ino;
-	if (u->slot_dir)
-		slot_copy_begin(u->slot_dir, &what, copy,
-		    checksum_value(&plan->sums));
-	memcpy(r.sum, plan->sum, sizeof(r.sum));
-	r.own_sum = record_sum(&r);
 	if (u->place != UNDO_FILE) {
-		if (fsetxattr(u->fd, ATTRIBUTE, &r, sizeof(r), 0) == 0) {
+		if (fsetxattr(u->fd, ATTRIBUTE, r, sizeof(*r), 0) == 0) {
 			u->place = UNDO_XATTR;
 			return 0;
 		}
@@ -376,9 +367,40 @@ undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
 		if (bad)
 			return verdict_errno(v, errno, "write undo record");
 	}
-	if (file_pwrite_all(u->file, &r, sizeof(r), 0) < 0 ||
+	if (file_pwrite_all(u->file, r, sizeof(*r), 0) < 0 ||
 	    file_datasync(u->file) < 0)
 		return verdict_errno(v, errno, "write undo record");
+	return 0;
+}
+
+/* The slot may have another append's copy. */
+static void
+end_copy(struct undo *u)
+{
+	if (u->copied)
+		slot_copy_end();
+	u->copied = false;
+}
+
+int
+undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
+    const struct undo_plan *plan, struct str copy, struct verdict *v)
+{
+	struct slot_append what = { .ino = ino, .old_size = plan->old_size,
+	    .new_size = plan->new_size };
+	struct record r = { .magic = MAGIC, .busy = 1, .ino = (uint32_t)ino,
+	    .old_size = plan->old_size, .new_size = plan->new_size };
+
+	if (u->place == UNDO_OFF)
+		return 0;
+	u->copied = u->slot_dir && slot_copy_begin(u->slot_dir, &what, copy,
+	    checksum_value(&plan->sums));
+	memcpy(r.sum, plan->sum, sizeof(r.sum));
+	r.own_sum = record_sum(&r);
+	if (save(u, dirfd, name, &r, v) < 0) {
+		end_copy(u);	/* nothing will be appended */
+		return -1;
+	}
 	return 0;
 }
 
@@ -387,8 +409,7 @@ undo_end(struct undo *u)
 {
 	struct record r = { .magic = MAGIC };
 
-	if (u->slot_dir)
-		slot_copy_end();
+	end_copy(u);
 	/* If this is lost, the record says that the append ended where the
 	 * file ends, which is true, too. */
 	r.own_sum = record_sum(&r);

@@ -18,7 +18,8 @@
  * How a torn tail is known: only one that lies at the recorded offset and is
  * shorter than the message can be ours. After a kill the slot of the dead
  * process (mbox_slot.h) still has the message, and the tail is compared with
- * it to the byte. After a power cut it has not; then the record's check sums
+ * it to the byte. After a power cut it has not, nor has it those of all mboxes
+ * that were appended to at the same time; then the record's check sums
  * of the message's beginning speak, at up to UNDO_MARKS offsets, multiples of
  * a power of two in the file: each that the tail reaches must agree, the file
  * must end where a disk can tear it (at a sector, or in zeros: the size may be
@@ -28,6 +29,7 @@
 #ifndef STORE_MBOX_UNDO_H
 #define STORE_MBOX_UNDO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -57,6 +59,7 @@ struct undo {
 	int fd;		/* the mbox, borrowed */
 	int file;	/* the record file, or -1 */
 	const char *slot_dir;	/* for mbox_slot.h; NULL: none */
+	bool copied;	/* the slot has the copy of our append */
 };
 
 /* Chooses the marks for appending (old_size, new_size]. */
@@ -79,6 +82,7 @@ int undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 int undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
     const struct undo_plan *plan, struct str copy, struct verdict *v);
 void undo_end(struct undo *u);
+/* Without undo_end(): the next delivery to this mbox finds the record. */
 void undo_release(struct undo *u);
 
 #endif

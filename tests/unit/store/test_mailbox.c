@@ -115,6 +115,26 @@ assert_file(const char *path, const char *want)
 	buf_release(&b);
 }
 
+static unsigned
+count_in(const char *path, char *last, size_t size)
+{
+	char full[600];
+	DIR *d;
+	struct dirent *e;
+	unsigned n = 0;
+
+	path_of(path, full, sizeof(full));
+	d = opendir(full);
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.') {
+			n++;
+			(void)snprintf(last, size, "%s", e->d_name);
+		}
+	closedir(d);
+	return n;
+}
+
 static void
 mbox_is_made_and_grows(void **state)
 {
@@ -316,6 +336,62 @@ rewritten_box_is_left_alone(void **state)
 	buf_release(&b);
 }
 
+/* In a process of its own, since a slot is kept: false when a step failed. */
+static bool
+store_together(const struct mailbox_spec *specs, size_t n, int rounds)
+{
+	struct source src = { .mem = message, .fd = -1,
+	    .n = sizeof(message) - 1 };
+	struct content c = { .sender = STR("a@b"), .when = 1795226089,
+	    .message = &src, .body = 12 };
+	struct mailbox *mbs[3] = { NULL };
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid > 0) {
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		return status == 0;
+	}
+	while (rounds-- > 0) {
+		struct verdict v = VERDICT_INIT;
+		int bad = 0;
+
+		for (size_t i = 0; i < n; i++)
+			bad |= mailbox_open(&specs[i], &c, &mbs[i], &v);
+		for (size_t i = n; !bad && i-- > 0; )
+			bad |= mailbox_publish(mbs[i], &v);
+		for (size_t i = 0; !bad && i < n; i++)
+			bad |= mailbox_sync(mbs[i], &v);
+		if (bad)
+			_exit(1);
+		for (size_t i = 0; i < n; i++)
+			mailbox_close(&mbs[i]);
+	}
+	_exit(0);
+}
+
+/* One message for several, round after round: the copies that a process keeps
+ * for its own end must not use up the slots of all. */
+static void
+many_at_once_use_one_slot(void **state)
+{
+	static const char *const paths[] = { "a", "b", "c" };
+	struct mailbox_spec specs[3];
+	char name[300];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		specs[i] = spec_of(MAILBOX_MBOX, paths[i]);
+		specs[i].lock.slot_dir = root;
+	}
+	assert_true(store_together(specs, 3, 5));
+	for (int i = 0; i < 3; i++)
+		assert_file(paths[i], COPY COPY COPY COPY COPY);
+	/* N and N.copy */
+	assert_int_equal(count_in("locks", name, sizeof(name)), 2);
+}
+
 /* --- locks -------------------------------------------------------------------- */
 
 static void
@@ -507,26 +583,6 @@ what_is_no_box_is_not_written(void **state)
 
 /* --- Maildir ----------------------------------------------------------------------- */
 
-static unsigned
-count_in(const char *path, char *last, size_t size)
-{
-	char full[600];
-	DIR *d;
-	struct dirent *e;
-	unsigned n = 0;
-
-	path_of(path, full, sizeof(full));
-	d = opendir(full);
-	assert_non_null(d);
-	while ((e = readdir(d)))
-		if (e->d_name[0] != '.') {
-			n++;
-			(void)snprintf(last, size, "%s", e->d_name);
-		}
-	closedir(d);
-	return n;
-}
-
 static void
 maildir_gets_a_whole_message(void **state)
 {
@@ -625,6 +681,7 @@ main(void)
 		WITH_ROOT(torn_tail_is_cut),
 		WITH_ROOT(foreign_bytes_survive),
 		WITH_ROOT(rewritten_box_is_left_alone),
+		WITH_ROOT(many_at_once_use_one_slot),
 		WITH_ROOT(dead_locks_are_broken_and_living_ones_not),
 		WITH_ROOT(liblockfile_serves_too),
 		WITH_ROOT(fcntl_of_others_is_respected),
