@@ -50,8 +50,9 @@ struct use {
 	int64_t when;
 	_Atomic bool dirty;		/* not known to be clean */
 	_Atomic bool failed;		/* the disk did not take its mail */
-	_Atomic uint64_t written;	/* records, counted when written */
+	_Atomic uint64_t written;	/* records, counted when written or put */
 	_Atomic uint64_t synced;	/* as many are on the disk */
+	_Atomic pid_t writer;		/* who has the file's lock, probably */
 	_Atomic pid_t leader;		/* who syncs */
 	_Atomic uint32_t round;		/* syncs that have begun */
 	_Atomic uint64_t upto;		/* what the last of them is for */
@@ -186,10 +187,10 @@ redo_open(const char *state_dir, uint64_t size, unsigned slots,
 	if (result == 0) {
 		r->shared = mmap(NULL, shared_size(slots),
 		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (r->shared == MAP_FAILED) {
+		if (r->shared == MAP_FAILED)
 			r->shared = NULL;
+		if (!r->shared || redo_stage_open(&r->stage, slots) < 0)
 			result = verdict_errno(v, errno, "shared memory");
-		}
 	}
 	if (result != 0)
 		redo_close(&r);
@@ -200,7 +201,8 @@ redo_open(const char *state_dir, uint64_t size, unsigned slots,
 int
 redo_keep_private(struct redo *r)
 {
-	return madvise(r->shared, shared_size(r->slots), MADV_DONTFORK);
+	return madvise(r->shared, shared_size(r->slots), MADV_DONTFORK) < 0 ?
+	    -1 : redo_stage_keep_private(&r->stage);
 }
 
 void
@@ -210,6 +212,7 @@ redo_close(struct redo **r)
 		return;
 	if ((*r)->shared)
 		(void)munmap((*r)->shared, shared_size((*r)->slots));
+	redo_stage_close(&(*r)->stage);
 	for (size_t i = 0; i < REDO_PLACES; i++)
 		file_close(&(*r)->place[i]);
 	file_close(&(*r)->segment[0]);
@@ -338,6 +341,7 @@ begin_segment(struct redo *r, uint64_t generation)
 	atomic_store(&u->written, 0);
 	atomic_store(&u->synced, 0);
 	atomic_store(&u->upto, 0);
+	atomic_store(&u->writer, 0);
 	atomic_store(&u->leader, 0);
 	atomic_store(&u->first_ms, 0);
 	atomic_store(&u->dirty, true);
@@ -547,6 +551,8 @@ redo_begin(struct redo *r, unsigned slot)
 		atomic_store(&s->writing[slot], generation);
 	} while ((uint32_t)(atomic_load(&s->cursor) >> 32) != generation);
 	r->generation = generation;
+	r->slot = slot;
+	r->staged = false;
 	r->ticket = 0;
 	return true;
 }
@@ -571,6 +577,23 @@ press(struct redo_shared *s)
 {
 	if (!atomic_exchange(&s->urgent, true))
 		call_keeper(s);
+}
+
+static bool
+begin_writing(struct use *u)
+{
+	pid_t nobody = 0;
+
+	return atomic_compare_exchange_strong(&u->writer, &nobody, self_pid());
+}
+
+static void
+end_writing(struct use *u)
+{
+	pid_t me = self_pid();
+
+	/* Unless we were taken for dead. */
+	(void)atomic_compare_exchange_strong(&u->writer, &me, 0);
 }
 
 /* Pages for n bytes in our generation; 0: there is no room. */
@@ -625,6 +648,28 @@ compose(const struct redo_copy *copies, size_t n, struct buf *text,
 	return 0;
 }
 
+/* Where it belongs, unless somebody else writes just now: we would wait for
+ * the inode's lock. Then whoever syncs next writes ours, too. 0, or -1 with
+ * errno. */
+static int
+hand_over(struct redo *r, const struct redo_record *h, struct iovec *iov,
+    int count)
+{
+	struct use *u = use_of(r, r->generation);
+	bool alone = begin_writing(u);
+	int result = 0;
+
+	if (!alone && !r->staged && redo_stage_put(&r->stage, r->slot,
+	    r->generation, h->at, iov, count, sizeof(*h) + (size_t)h->n))
+		r->staged = true;
+	else
+		result = file_pwritev_all(r->segment[r->generation & 1], iov,
+		    count, (off_t)h->at);
+	if (alone)
+		end_writing(u);
+	return result;
+}
+
 static uint64_t
 write_record(struct redo *r, const struct redo_copy *copies, size_t n,
     struct buf *text)
@@ -648,12 +693,11 @@ write_record(struct redo *r, const struct redo_copy *copies, size_t n,
 	h.at = page * REDO_PAGE;
 	h.sum = redo_record_sum(&h);
 	iov[0] = (struct iovec){ &h, sizeof(h) };
-	if (file_pwritev_all(r->segment[r->generation & 1], iov,
-	    (int)(1 + 2 * n), (off_t)h.at) < 0) {
+	if (hand_over(r, &h, iov, (int)(1 + 2 * n)) < 0) {
 		give_up(s);
 		return 0;
 	}
-	/* Behind the write: who syncs up to this number has it. */
+	/* Behind it: who syncs up to this number has it. */
 	r->ticket = atomic_fetch_add(&u->written, 1) + 1;
 	if (atomic_load(&u->first_ms) == 0 &&
 	    atomic_compare_exchange_strong(&u->first_ms, &none,
@@ -688,19 +732,24 @@ ring(struct bell *b, uint32_t for_how_many)
 
 #define ALL (UINT32_MAX >> 1)
 
-/* Syncs for all who have written; wakes them, and one of those who have come
- * since, who will be next. */
+/* Writes and syncs for all who have come; wakes them, and one of those who
+ * have come since, who will be next. */
 static void
 lead(struct redo *r, struct use *u)
 {
 	uint32_t round = atomic_fetch_add(&u->round, 1) + 1;
 	uint64_t upto = atomic_load(&u->written), synced;
 	pid_t me = self_pid();
+	bool alone = begin_writing(u);
+	int fd = r->segment[r->generation & 1], written;
 
 	atomic_store(&u->upto, upto);
+	written = redo_stage_write(&r->stage, fd, r->generation);
+	if (alone)
+		end_writing(u);
 	/* The kernel tells once what went wrong. Who was told has said so before
 	 * we could lead: then ours went well for nobody. */
-	if (file_datasync(r->segment[r->generation & 1]) < 0)
+	if (written < 0 || file_datasync(fd) < 0)
 		give_up(r->shared);
 	else if (!atomic_load(&r->shared->broken))
 		for (synced = atomic_load(&u->synced); synced < upto &&
@@ -778,6 +827,9 @@ redo_commit(struct redo *r)
 			woken = wait_turn(r, u, round, leader, &looks);
 		}
 	}
+	if (r->staged)
+		redo_stage_take(&r->stage, r->slot);
+	r->staged = false;
 	/* Woken to be next, and there is no need: it is another's turn. */
 	if (woken && atomic_load(&u->leader) == 0)
 		ring(woken, 1);
@@ -806,11 +858,18 @@ redo_void(struct redo *r, uint64_t place)
 void
 redo_forget(struct redo *r, unsigned slot, pid_t pid)
 {
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 2; i++) {
+		pid_t writer = pid;
+
 		depose(&r->shared->use[i], pid);
+		(void)atomic_compare_exchange_strong(
+		    &r->shared->use[i].writer, &writer, 0);
+	}
 	(void)atomic_compare_exchange_strong(&r->shared->adding, &pid, 0);
-	if (slot < r->slots)
+	if (slot < r->slots) {
+		redo_stage_take(&r->stage, slot);
 		redo_end(r, slot);
+	}
 }
 
 static bool

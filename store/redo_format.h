@@ -7,6 +7,7 @@
 #include "store/base/buf.h"
 #include "store/base/checksum.h"
 #include "store/redo_replay.h"
+#include "store/redo_stage.h"
 
 #define REDO_SECRET 16
 #define REDO_BOOT 40
@@ -47,10 +48,13 @@ struct redo {
 	uint64_t size;			/* of one segment; 0: none wanted */
 	struct redo_head head[2];	/* as they were found */
 	struct redo_shared *shared;
+	struct redo_stage stage;
 	unsigned slots;
 	char boot[REDO_BOOT];
 	/* of this process, between redo_begin and redo_end */
 	uint32_t generation;
+	unsigned slot;
+	bool staged;			/* a record of ours is put */
 	uint64_t ticket;
 	int place[REDO_PLACES];		/* of the keeper: roots, open */
 };

@@ -111,6 +111,29 @@ fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+/* Somebody stops us where we write our own record, or those of others. */
+static bool stop_in_pwritev, stop_in_pwrite;
+
+ssize_t
+pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+	if (stop_in_pwritev) {
+		stop_in_pwritev = false;
+		(void)raise(SIGSTOP);
+	}
+	return syscall(SYS_pwritev, fd, iov, n, at, 0);
+}
+
+ssize_t
+pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	if (stop_in_pwrite && n % REDO_PAGE == 0) {
+		stop_in_pwrite = false;
+		(void)raise(SIGSTOP);
+	}
+	return syscall(SYS_pwrite64, fd, p, n, at);
+}
+
 static bool taken_back;	/* the next delivery says that it failed after all */
 
 /* Delivers a message through the log, as lda/delivery does. */
@@ -1074,31 +1097,179 @@ killed_writers_hold_nobody_up(void **state)
 	(void)munmap(t, sizeof(*t));
 }
 
+/* A process that delivers to the mailbox of its slot and is stopped. */
+static pid_t
+stopped_at(bool *where, unsigned slot, const char *path)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		*where = true;
+		_exit(!deliver(slot, MAILBOX_MBOX, path, 0, "x"));
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	return pid;
+}
+
+static void
+goes_on(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* How many whole records the log has for each of "u0" to "u7". */
+static void
+count_records(unsigned found[WRITERS])
+{
+	memset(found, 0, WRITERS * sizeof(*found));
+	for (unsigned i = 0; i < 2; i++) {
+		redo_read_head(log_, i);
+		assert_int_equal(redo_walk(log_, i, count_record, found), 0);
+	}
+}
+
+/* A record, without a mailbox. */
+static void
+put_record(unsigned slot, const char *path, struct str bytes)
+{
+	struct redo_copy copy = { .spec = spec_of(MAILBOX_MBOX, path),
+	    .bytes = bytes, .mark = STR("mark") };
+	struct stat st;
+
+	assert_int_equal(stat(mail, &st), 0);
+	copy.dev = st.st_dev;
+	assert_true(redo_covers(log_, &copy));
+	assert_true(redo_begin(log_, slot));
+	assert_true(redo_add(log_, &copy, 1) > 0);
+}
+
 /* Whoever syncs for others may be stopped, by a debugger or an administrator. */
 static void
 a_stopped_writer_holds_nobody_up(void **state)
 {
-	int status;
 	pid_t pid;
 
 	(void)state;
 	if (!begin_log())
 		return;
-	pid = fork();
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		stop_in_datasync = true;
-		_exit(!deliver(0, MAILBOX_MBOX, "u0", 0, "x"));
-	}
-	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-	assert_true(WIFSTOPPED(status));
+	pid = stopped_at(&stop_in_datasync, 0, "u0");
 	(void)alarm(60);
 	assert_true(deliver(1, MAILBOX_MBOX, "u1", 0, "x"));
 	assert_true(deliver(1, MAILBOX_MBOX, "u1", 0, "y"));
 	(void)alarm(0);
-	assert_int_equal(kill(pid, SIGCONT), 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	goes_on(pid);
+}
+
+/* One is at the file and does not let go of it: the others do not wait, and
+ * what they are told is true. */
+static void
+who_finds_the_file_taken_is_written_by_whoever_syncs(void **state)
+{
+	static const char too_long[REDO_STAGE_BYTES];
+	unsigned found[WRITERS];
+	pid_t pid;
+
+	(void)state;
+	if (!begin_log())
+		return;
+	pid = stopped_at(&stop_in_pwritev, 0, "u0");
+	(void)alarm(60);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(deliver(1 + i, MAILBOX_MBOX, i ? "u2" : "u1", 0,
+		    "x"));
+		count_records(found);
+		assert_int_equal(found[1] + found[2], i + 1);
+	}
+	/* Too long to be handed over. */
+	put_record(1, "u3", str_mem(too_long, sizeof(too_long)));
+	assert_true(redo_commit(log_));
+	redo_end(log_, 1);
+	(void)alarm(0);
+	count_records(found);
+	assert_int_equal(found[0], 0);
+	assert_int_equal(found[3], 1);
+	goes_on(pid);
+	count_records(found);
+	assert_int_equal(found[0], 1);
+	assert_int_equal(found[1] + found[2], 3);
+}
+
+/* It goes on when what it was to write has long been written by another, and
+ * the place it had it from is in use again. */
+static void
+who_is_stopped_while_he_writes_for_others_does_no_harm(void **state)
+{
+	unsigned found[WRITERS];
+	pid_t at_file, syncs;
+
+	(void)state;
+	if (!begin_log())
+		return;
+	at_file = stopped_at(&stop_in_pwritev, 0, "u0");
+	put_record(2, "u2", STR("From a@b\n\nthe first\n\n"));
+	syncs = stopped_at(&stop_in_pwrite, 1, "u1");
+	(void)alarm(60);
+	assert_true(redo_commit(log_));
+	redo_end(log_, 2);
+	count_records(found);
+	assert_int_equal(found[2], 1);
+	put_record(2, "u2", STR("From a@b\n\nthe second, which is longer\n\n"));
+	/* Not written yet, and already where the first was. */
+	goes_on(syncs);
+	count_records(found);
+	assert_int_equal(found[1], 1);
+	assert_int_equal(found[2], 1);
+	assert_true(redo_commit(log_));
+	redo_end(log_, 2);
+	(void)alarm(0);
+	goes_on(at_file);
+	count_records(found);
+	assert_int_equal(found[0], 1);
+	assert_int_equal(found[1], 1);
+	assert_int_equal(found[2], 2);
+}
+
+/* The process is gone, its slot somebody else's: what it had put is not
+ * written any more. */
+static void
+what_the_dead_have_put_is_forgotten(void **state)
+{
+	unsigned found[WRITERS];
+	pid_t at_file, dead;
+	int status;
+
+	(void)state;
+	if (!begin_log())
+		return;
+	at_file = stopped_at(&stop_in_pwritev, 0, "u0");
+	dead = fork();
+	if (dead == 0) {
+		put_record(2, "u2", STR("From a@b\n\nnobody was told\n\n"));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(dead, &status, 0), dead);
 	assert_int_equal(status, 0);
+	redo_forget(log_, 2, dead);
+	(void)alarm(60);
+	assert_true(deliver(1, MAILBOX_MBOX, "u1", 0, "x"));
+	(void)alarm(0);
+	count_records(found);
+	assert_int_equal(found[1], 1);
+	assert_int_equal(found[2], 0);
+	/* And if it dies at the file, it is nobody's. */
+	assert_int_equal(kill(at_file, SIGKILL), 0);
+	assert_int_equal(waitpid(at_file, &status, 0), at_file);
+	redo_forget(log_, 0, at_file);
+	assert_true(deliver(0, MAILBOX_MBOX, "u0", 0, "x"));
+	count_records(found);
+	assert_int_equal(found[0], 1);
 }
 
 int
@@ -1131,6 +1302,9 @@ main(void)
 		TEST(no_log_is_made_when_none_is_wanted),
 		TEST(killed_writers_hold_nobody_up),
 		TEST(a_stopped_writer_holds_nobody_up),
+		TEST(who_finds_the_file_taken_is_written_by_whoever_syncs),
+		TEST(who_is_stopped_while_he_writes_for_others_does_no_harm),
+		TEST(what_the_dead_have_put_is_forgotten),
 	};
 
 	return cmocka_run_group_tests_name("redo", tests, NULL, NULL);
