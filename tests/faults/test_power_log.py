@@ -270,12 +270,14 @@ def test_the_power_goes_again(machine):
                     [m.site.bin / "vbox-lmtpd", "-F", "-c", m.site.conf],
                     stderr=subprocess.DEVNULL)
                 m.service.process = process
-                until(lambda: "mending" in m.said())
+                said = until(lambda: "delivery log:" in m.said() and m.said())
+                if "mending" not in said:
+                    break       # the last one fell between mended and begun
                 time.sleep(rng.uniform(0, 0.08))    # a moment, not a wait
                 again.append(m.cut(cut))
+        assert again
         with m.after(cut):
             m.start()
-            assert "mending" in m.said()
             again.append(m.cut(cut))
             assert not m.wrongs(cut), m.wrongs(cut)
         for next_cut in again:
