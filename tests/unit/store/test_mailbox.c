@@ -646,6 +646,49 @@ maildir_gets_a_whole_message(void **state)
 	assert_file("d/fred/Maildir/.Sent/maildirfolder", "");
 }
 
+/* S= and W=, which Dovecot believes: size, and size with CRLF line ends. */
+static void
+maildir_names_tell_sizes(void **state)
+{
+	static const size_t sizes[] = { 1, 2, 15, 16, 17, 31, 32, 33, 200, 2033,
+	    4095, 4096, 4097, 10000, 65535, 65536, 65537, 200000 };
+	uint32_t seed = 7;
+
+	(void)state;
+	for (size_t i = 0; i < 4 * sizeof(sizes) / sizeof(*sizes); i++) {
+		struct mailbox_spec s = spec_of(MAILBOX_MAILDIR, "sizes");
+		size_t n = sizes[i / 4], crlf = 0;
+		char name[300], want[60], path[700];
+		struct verdict v = VERDICT_INIT;
+		struct buf text, got;
+
+		s.keep_bytes = i % 2;
+		buf_init(&text, n);
+		for (size_t k = 0; k < n; k++) {
+			seed = seed * 1664525 + 1013904223;
+			buf_addc(&text, i % 4 < 2 ? "\r\n\nx"[seed >> 24 & 3] :
+			    (char)(seed >> 24));
+			if (text.p[k] == '\n' && (k == 0 || text.p[k - 1] != '\r'))
+				crlf++;
+		}
+		/* All of it a body: the header is another test's. */
+		assert_int_equal(deliver_bytes(&s, buf_str(&text), 0, &v), 0);
+		assert_int_equal(count_in("sizes/new", name, sizeof(name)), 1);
+		(void)snprintf(path, sizeof(path), "sizes/new/%s", name);
+		got = get_file(path);
+		/* A blank line stands in for the header that is not there. */
+		assert_int_equal(got.n, n + 1);
+		assert_memory_equal(got.p + 1, text.p, n);
+		(void)snprintf(want, sizeof(want), ",S=%zu,W=%zu", got.n,
+		    got.n + 1 + crlf);
+		assert_true(str_ends(str_of(name), str_of(want)));
+		path_of(path, name, sizeof(name));
+		assert_int_equal(unlink(name), 0);
+		buf_release(&got);
+		buf_release(&text);
+	}
+}
+
 static void
 maildir_follows_no_link(void **state)
 {
@@ -727,6 +770,7 @@ main(void)
 		WITH_ROOT(fcntl_of_others_is_respected),
 		WITH_ROOT(what_is_no_box_is_not_written),
 		WITH_ROOT(maildir_gets_a_whole_message),
+		WITH_ROOT(maildir_names_tell_sizes),
 		WITH_ROOT(maildir_follows_no_link),
 		WITH_ROOT(folders_have_names_as_dovecot_reads_them),
 	};
