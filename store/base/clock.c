@@ -78,38 +78,52 @@ utc(time_t t)
 	return tm;
 }
 
-/* Two digits. Every message has three dates, and printf(3) takes ten times as
- * long for one. */
-static void
-two(struct buf *out, int n)
+/* Two digits; where the next goes. Every message has three dates, and printf(3)
+ * takes ten times as long for one. */
+static char *
+two(char *to, int n)
 {
-	char digits[2] = { (char)('0' + n / 10 % 10), (char)('0' + n % 10) };
-
-	(void)buf_add(out, digits, 2);	/* the caller looks at out->full */
+	to[0] = (char)('0' + n / 10 % 10);
+	to[1] = (char)('0' + n % 10);
+	return to + 2;
 }
 
 static void
 year(struct buf *out, int tm_year)
 {
 	int n = tm_year + 1900;
+	char digits[4];
 
 	if (n < 1000 || n > 9999) {
 		(void)buf_addf(out, "%d", n);
 		return;
 	}
-	two(out, n / 100);
-	two(out, n);
+	(void)two(two(digits, n / 100), n);
+	(void)buf_add(out, digits, sizeof(digits));	/* the caller looks at
+							 * out->full */
 }
 
 /* hh:mm:ss */
 static void
 time_of_day(struct buf *out, const struct tm *tm)
 {
-	two(out, tm->tm_hour);
-	(void)buf_addc(out, ':');
-	two(out, tm->tm_min);
-	(void)buf_addc(out, ':');
-	two(out, tm->tm_sec);
+	char text[8], *at = text;
+
+	at = two(at, tm->tm_hour);
+	*at++ = ':';
+	at = two(at, tm->tm_min);
+	*at++ = ':';
+	(void)two(at, tm->tm_sec);
+	(void)buf_add(out, text, sizeof(text));
+}
+
+/* As few digits as it takes. */
+static void
+day_of_month(struct buf *out, const struct tm *tm)
+{
+	if (tm->tm_mday > 9)
+		(void)buf_addc(out, (char)('0' + tm->tm_mday / 10));
+	(void)buf_addc(out, (char)('0' + tm->tm_mday % 10));
 }
 
 void
@@ -121,12 +135,9 @@ clock_asctime(time_t t, struct buf *out)
 	(void)buf_addc(out, ' ');
 	(void)buf_add(out, months[tm.tm_mon], 3);
 	(void)buf_addc(out, ' ');
-	if (tm.tm_mday < 10) {
+	if (tm.tm_mday < 10)
 		(void)buf_addc(out, ' ');
-		(void)buf_addc(out, (char)('0' + tm.tm_mday));
-	} else {
-		two(out, tm.tm_mday);
-	}
+	day_of_month(out, &tm);
 	(void)buf_addc(out, ' ');
 	time_of_day(out, &tm);
 	(void)buf_addc(out, ' ');
@@ -157,35 +168,33 @@ clock_rfc5322(time_t t, struct buf *out)
 	long offset = offset_at(t);
 	struct tm tm = utc(t + offset);
 	int off = (int)(labs(offset) / 60);
+	char zone[] = " +hhmm";
 
 	(void)buf_add(out, day_names[tm.tm_wday], 3);
 	(void)buf_addz(out, ", ");
-	if (tm.tm_mday < 10)
-		(void)buf_addc(out, (char)('0' + tm.tm_mday));
-	else
-		two(out, tm.tm_mday);
+	day_of_month(out, &tm);
 	(void)buf_addc(out, ' ');
 	(void)buf_add(out, months[tm.tm_mon], 3);
 	(void)buf_addc(out, ' ');
 	year(out, tm.tm_year);
 	(void)buf_addc(out, ' ');
 	time_of_day(out, &tm);
-	(void)buf_addz(out, offset < 0 ? " -" : " +");
-	two(out, off / 60);
-	two(out, off % 60);
+	if (offset < 0)
+		zone[1] = '-';
+	(void)two(two(zone + 2, off / 60), off % 60);
+	(void)buf_addz(out, zone);
 }
 
 void
 clock_iso(time_t t, struct buf *out)
 {
 	struct tm tm = utc(t);
+	char day[] = "-mm-ddT";
 
 	year(out, tm.tm_year);
-	(void)buf_addc(out, '-');
-	two(out, tm.tm_mon + 1);
-	(void)buf_addc(out, '-');
-	two(out, tm.tm_mday);
-	(void)buf_addc(out, 'T');
+	(void)two(day + 1, tm.tm_mon + 1);
+	(void)two(day + 4, tm.tm_mday);
+	(void)buf_addz(out, day);
 	time_of_day(out, &tm);
 	(void)buf_addc(out, 'Z');
 }
