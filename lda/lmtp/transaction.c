@@ -396,7 +396,7 @@ conclude(struct transaction *t, struct transaction_rcpt *r)
 {
 	note_end(t, r);
 	if (r->verdict.why == V_OK)
-		verdict_say(&r->verdict, "OK %s", t->parcel.id);
+		verdict_say_of(&r->verdict, "OK ", t->parcel.id);
 	report(t, r);
 	r->done = true;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "store/base/buf.h"
 #include "store/base/str.h"
 
 struct meaning {
@@ -159,6 +160,18 @@ verdict_say(struct verdict *v, const char *fmt, ...)
 	va_start(ap, fmt);
 	print(v->text, sizeof(v->text), fmt, ap);
 	va_end(ap);
+}
+
+void
+verdict_say_of(struct verdict *v, const char *words, const char *z)
+{
+	struct buf text;
+
+	/* Cut is good enough. */
+	buf_init_in(&text, v->text, sizeof(v->text));
+	buf_reset(&text);
+	(void)buf_addz(&text, words);
+	(void)buf_addz(&text, z);
 }
 
 enum verdict_kind

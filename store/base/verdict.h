@@ -87,6 +87,9 @@ int verdict_ok(struct verdict *v, const char *fmt, ...)
 /* A sentence for the sender instead of the table's. */
 void verdict_say(struct verdict *v, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same: words of ours and then z, which is printable. For what each
+ * delivery says, since printf(3) is much code that is in no cache. */
+void verdict_say_of(struct verdict *v, const char *words, const char *z);
 
 enum verdict_kind verdict_kind(const struct verdict *v);
 /* Three-digit reply, RFC 5321 section 4.2. */

@@ -152,6 +152,8 @@ verdict_hides_errno_and_control_characters(void **state)
 	assert_int_equal(v.why, V_NO_SPACE);
 	assert_non_null(strstr(v.detail, "/secret/path"));
 	assert_null(strstr(verdict_text(&v), "/"));
+	verdict_say_of(&v, "OK ", "17.x");
+	assert_string_equal(verdict_text(&v), "OK 17.x");
 	verdict_say(&v, "a\r\nb\033c");
 	assert_string_equal(verdict_text(&v), "a??b?c");
 	verdict_errno(&v, ELOOP, "open");
