@@ -18,6 +18,7 @@
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define LOG_FILE_MODE 0640
 #define JOURNAL_PREFIX "VBOX_"
+#define LOG_VALUES_MAX ((size_t)LOG_FIELDS_MAX * (LOG_VALUE_MAX + 1))
 
 enum target { TO_SYSLOG, TO_STDERR, TO_JOURNAL, TO_FILE };
 
@@ -30,6 +31,9 @@ static struct {
 	enum setting_log_level level;
 	int facility;
 	int fd;			/* of a file or the journal, or -1 */
+	/* Memory that the next line has again, see kept(). */
+	struct log_line delivery;
+	struct buf text, out;
 } logger = {
 	.program = "vbox",
 	.level = SET_LOG_INFO,
@@ -177,7 +181,7 @@ void
 log_line_init(struct log_line *l)
 {
 	l->count = 0;
-	buf_init(&l->values, LOG_FIELDS_MAX * (LOG_VALUE_MAX + 1));
+	buf_init(&l->values, LOG_VALUES_MAX);
 }
 
 void
@@ -197,6 +201,16 @@ note(struct log_line *l, const char *key, enum log_kind kind, size_t at)
 		.at = at,
 		.n = l->values.n - at,
 	};
+}
+
+/* A buffer of the logger's, empty. */
+static struct buf *
+kept(struct buf *b, size_t max)
+{
+	if (!b->p)
+		buf_init(b, max);
+	buf_reset(b);
+	return b;
 }
 
 static void
@@ -301,17 +315,15 @@ void
 log_render(enum setting_log_format format, enum setting_log_level level,
     const struct log_line *l, struct buf *out)
 {
-	struct buf line;
+	struct buf *line = kept(&logger.text, LOG_LINE_MAX - 2);
 
-	buf_init(&line, LOG_LINE_MAX - 2);
 	if (format == SET_LOG_JSON)
-		render_json(level, l, &line);
+		render_json(level, l, line);
 	else
-		render_text(l, &line);
-	(void)buf_adds(out, buf_str(&line));
+		render_text(l, line);
+	(void)buf_adds(out, buf_str(line));
 	if (format == SET_LOG_JSON)
 		(void)buf_addc(out, '}');
-	buf_release(&line);
 }
 
 /* NAME=value, or the form with a length where the value holds a line end
@@ -343,12 +355,10 @@ void
 log_render_journal(enum setting_log_level level, const struct log_line *l,
     struct buf *out)
 {
-	struct buf text;
+	struct buf *text = kept(&logger.text, LOG_LINE_MAX - 2);
 
-	buf_init(&text, LOG_LINE_MAX);
-	render_text(l, &text);
-	journal_field("", "message", buf_str(&text), out);
-	buf_release(&text);
+	render_text(l, text);
+	journal_field("", "message", buf_str(text), out);
 	(void)buf_addf(out, "PRIORITY=%d\nSYSLOG_FACILITY=%d\n"
 	    "SYSLOG_IDENTIFIER=%s\nSYSLOG_PID=%ld\n", priority(level),
 	    logger.facility >> 3, logger.program, (long)self_pid());
@@ -363,33 +373,29 @@ log_render_journal(enum setting_log_level level, const struct log_line *l,
 static void
 to_syslog(enum setting_log_level level, const struct log_line *l)
 {
-	struct buf out;
+	struct buf *out = kept(&logger.out, 2 * LOG_LINE_MAX);
 
-	buf_init(&out, LOG_LINE_MAX);
-	log_render(logger.format, level, l, &out);
-	syslog(priority(level), "%s", out.p);
-	buf_release(&out);
+	log_render(logger.format, level, l, out);
+	syslog(priority(level), "%s", out->p);
 }
 
 static int
 to_journal(enum setting_log_level level, const struct log_line *l)
 {
-	struct buf out;
+	struct buf *out = kept(&logger.out, 2 * LOG_LINE_MAX);
 	ssize_t n = -1;
 	int fd = target_fd();
 
-	buf_init(&out, 2 * LOG_LINE_MAX);
-	log_render_journal(level, l, &out);
+	log_render_journal(level, l, out);
 	if (fd >= 0)
-		n = send(fd, out.p, out.n, MSG_NOSIGNAL);
+		n = send(fd, out->p, out->n, MSG_NOSIGNAL);
 	if (fd >= 0 && n < 0) {
 		/* journald was started anew: once more to the new socket. */
 		file_close(&logger.fd);
 		fd = target_fd();
 		if (fd >= 0)
-			n = send(fd, out.p, out.n, MSG_NOSIGNAL);
+			n = send(fd, out->p, out->n, MSG_NOSIGNAL);
 	}
-	buf_release(&out);
 	return n < 0 ? -1 : 0;
 }
 
@@ -397,33 +403,31 @@ to_journal(enum setting_log_level level, const struct log_line *l)
 static int
 to_file(enum setting_log_level level, const struct log_line *l)
 {
-	struct buf out;
+	struct buf *out = kept(&logger.out, 2 * LOG_LINE_MAX);
 	ssize_t n = -1;
 	int fd = target_fd();
 
 	if (fd < 0)
 		return -1;
-	buf_init(&out, 2 * LOG_LINE_MAX);
 	if (logger.format == SET_LOG_TEXT) {
 		if (logger.target == TO_FILE) {
-			clock_iso(clock_now(), &out);
-			(void)buf_addc(&out, ' ');
+			clock_iso(clock_now(), out);
+			(void)buf_addc(out, ' ');
 		}
-		(void)buf_addz(&out, logger.program);
-		(void)buf_addc(&out, '[');
-		(void)buf_addu(&out, (uint64_t)self_pid());
-		(void)buf_addz(&out, "]: ");
+		(void)buf_addz(out, logger.program);
+		(void)buf_addc(out, '[');
+		(void)buf_addu(out, (uint64_t)self_pid());
+		(void)buf_addz(out, "]: ");
 		if (level <= SET_LOG_WARNING) {
-			(void)buf_addz(&out, level_name(level));
-			(void)buf_addz(&out, ": ");
+			(void)buf_addz(out, level_name(level));
+			(void)buf_addz(out, ": ");
 		}
 	}
-	log_render(logger.format, level, l, &out);
-	(void)buf_addc(&out, '\n');
+	log_render(logger.format, level, l, out);
+	(void)buf_addc(out, '\n');
 	do
-		n = write(fd, out.p, out.n);
+		n = write(fd, out->p, out->n);
 	while (n < 0 && errno == EINTR);
-	buf_release(&out);
 	return n < 0 ? -1 : 0;
 }
 
@@ -482,37 +486,37 @@ log_delivery(const struct log_delivery *d)
 	enum setting_log_level level =
 	    verdict_kind(d->verdict) == VERDICT_LATER ?
 	    SET_LOG_WARNING : SET_LOG_INFO;
-	struct log_line l;
+	struct log_line *l = &logger.delivery;
 
 	if (level > logger.level)
 		return;
-	log_line_init(&l);
-	kv_if(&l, "msgid", d->msgid);
-	log_kv(&l, "from", d->from.n ? d->from : STR("<>"));
-	log_kv(&l, "to", d->to);
+	l->count = 0;
+	(void)kept(&l->values, LOG_VALUES_MAX);
+	kv_if(l, "msgid", d->msgid);
+	log_kv(l, "from", d->from.n ? d->from : STR("<>"));
+	log_kv(l, "to", d->to);
 	if (!str_eq(d->orig_to, d->to))
-		kv_if(&l, "orig_to", d->orig_to);
-	log_number(&l, "size", d->size);
-	log_word(&l, "verdict", verdict_word(d->verdict));
-	log_word(&l, "dsn", verdict_code(d->verdict));
-	log_number(&l, "delay_ms", d->delay_ms);
-	kv_if(&l, "box", d->box);
-	kv_if(&l, "scan", d->scan);
-	kv_if(&l, "found", d->found);
-	kv_if(&l, "actions", d->actions);
+		kv_if(l, "orig_to", d->orig_to);
+	log_number(l, "size", d->size);
+	log_word(l, "verdict", verdict_word(d->verdict));
+	log_word(l, "dsn", verdict_code(d->verdict));
+	log_number(l, "delay_ms", d->delay_ms);
+	kv_if(l, "box", d->box);
+	kv_if(l, "scan", d->scan);
+	kv_if(l, "found", d->found);
+	kv_if(l, "actions", d->actions);
 	if (d->content.n) {
-		log_kv(&l, "content", d->content);
-		kv_if(&l, "rule", d->rule);
-		kv_if(&l, "attachment", d->attachment);
-		kv_if(&l, "type", d->type);
+		log_kv(l, "content", d->content);
+		kv_if(l, "rule", d->rule);
+		kv_if(l, "attachment", d->attachment);
+		kv_if(l, "type", d->type);
 	}
 	if (d->door)
-		log_word(&l, "door", d->door);
+		log_word(l, "door", d->door);
 	if (d->session)
-		log_number(&l, "session", d->session);
+		log_number(l, "session", d->session);
 	/* On success the detail repeats the box. */
 	if (verdict_kind(d->verdict) != VERDICT_DONE)
-		kv_if(&l, "detail", str_of(d->verdict->detail));
-	log_emit(level, &l);
-	log_line_release(&l);
+		kv_if(l, "detail", str_of(d->verdict->detail));
+	log_emit(level, l);
 }

@@ -978,7 +978,9 @@ plan_make(const struct agent *agent, const struct parcel *parcel,
 	*plan_r = (struct plan){ .arena = arena };
 	buf_init(&plan_r->boxes, BOXES_MAX);
 	buf_init(&plan_r->trace, TRACE_MAX);
-	plan_r->results = mem_zalloc(n, sizeof(*plan_r->results));
+	plan_r->results = arena_array(arena, n, sizeof(*plan_r->results));
+	if (!plan_r->results)
+		return full(&pl);
 	if (check_loops(&pl) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
@@ -1004,7 +1006,6 @@ plan_release(struct plan *plan)
 		free(plan->bodies);
 		plan->bodies = next;
 	}
-	free(plan->results);
 	free(plan->copies);
 	free(plan->redirects);
 	free(plan->effects);

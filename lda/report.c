@@ -190,9 +190,10 @@ report_log(const struct report *r)
 		.delay_ms = (uint64_t)r->elapsed_ms,
 		.door = r->rehearsal ? "rehearsal" : r->door ? r->door : "argv",
 	};
+	char room[4 * ADDRESS_SHOWN];
 	struct buf to;
 
-	buf_init(&to, 4 * ADDRESS_SHOWN);
+	buf_init_in(&to, room, sizeof(room));
 	add_address(r, &to);
 	line.to = buf_str(&to);
 	if (r->delivery) {
@@ -219,5 +220,4 @@ report_log(const struct report *r)
 			    delivery_locks_broken(r->delivery), line.box.p);
 	}
 	log_delivery(&line);
-	buf_release(&to);
 }

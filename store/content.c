@@ -255,10 +255,10 @@ quoted(struct writer *w, uint64_t at, uint64_t end, char *scratch)
 static int
 from_line(struct writer *w)
 {
+	char room[FROM_LINE_MAX + 1];
 	struct buf line;
-	int r;
 
-	buf_init(&line, FROM_LINE_MAX);
+	buf_init_in(&line, room, sizeof(room));
 	buf_addz(&line, "From ");
 	for (size_t i = 0; i < w->c->sender.n; i++) {
 		char ch = w->c->sender.p[i];
@@ -270,11 +270,11 @@ from_line(struct writer *w)
 	buf_addz(&line, "  ");
 	clock_asctime(w->c->when, &line);
 	buf_addc(&line, '\n');
-	if (line.full)
+	if (line.full) {
 		errno = EINVAL;
-	r = line.full ? -1 : puts_str(w, buf_str(&line));
-	buf_release(&line);
-	return r;
+		return -1;
+	}
+	return puts_str(w, buf_str(&line));
 }
 
 /* mboxcl2 counts the body as it will be read, and we end every body with a
