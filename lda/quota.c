@@ -101,9 +101,10 @@ int
 quotas_check(const struct agent *agent, const struct resolution *res,
     uint64_t size, struct verdict *v)
 {
-	struct verdict full = VERDICT_INIT;
+	struct verdict full;
 	size_t remain = 0, refused = 0;
 
+	verdict_init(&full);
 	for (size_t i = 0; i < res->target_count; i++) {
 		const struct target *t = &res->targets[i];
 		const struct settings *s;
@@ -287,8 +288,9 @@ quotas_reserve(const struct agent *agent, int64_t began_us,
 void
 quotas_settle(struct quotas *q, const struct plan *plan)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 
+	verdict_init(&v);
 	for (size_t i = 0; q && i < q->n; i++) {
 		struct holding *h = q->list[i];
 

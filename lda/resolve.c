@@ -26,7 +26,7 @@ struct walk {
 	size_t visit_count, visit_cap;
 	size_t target_cap, step_cap;
 	const struct account *user;	/* whose forwards are walked, or NULL */
-	struct verdict refused;		/* the first refusal for good */
+	struct verdict *refused;	/* the first refusal for good */
 	bool was_refused;
 };
 
@@ -121,7 +121,7 @@ refuse(struct walk *w, const struct verdict *v, const struct place *at)
 {
 	step(w, "refused", at->address, str_of(verdict_word(v)), at->depth);
 	if (!w->was_refused)
-		w->refused = *v;
+		*w->refused = *v;
 	w->was_refused = true;
 	return OUTCOME_REFUSED;
 }
@@ -451,12 +451,13 @@ static enum outcome
 walk_user(struct walk *w, const struct place *at, struct account *user,
     struct str detail)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 	enum account_state state = state_of(w, user, &at->record);
 	enum outcome outcome = OUTCOME_REFUSED, forwarded;
 	const struct account *outer = w->user;
 	bool keep = user->keep == FORWARD_KEEP || user->forwards.count == 0;
 
+	verdict_init(&v);
 	step(w, "user", at->address, user->local, at->depth);
 	if (state != ACCOUNT_ACTIVE)
 		step(w, "state", at->address,
@@ -512,8 +513,9 @@ try_name(struct walk *w, const struct place *at, struct str local,
 	struct account user;
 	struct alias_record alias;
 	enum directory_answer answer, second;
-	struct verdict ignored = VERDICT_INIT;
+	struct verdict ignored;
 
+	verdict_init(&ignored);
 	answer = directory_user(d, local, at->domain, w->a, &user, v);
 	if (answer == DIR_FOUND) {
 		*outcome_r = walk_user(w, at, &user, detail);
@@ -560,11 +562,12 @@ broken(struct walk *w, struct verdict *v, const struct place *at)
 static enum outcome
 walk_name(struct walk *w, const struct place *at, struct str written)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 	enum outcome outcome = OUTCOME_WAIT;
 	size_t cut = delimiter_at(w->r, at->local);
 	enum directory_answer answer;
 
+	verdict_init(&v);
 	answer = try_name(w, at, at->local, at->detail, &outcome, &v);
 	if (answer == DIR_ABSENT && cut > 0) {
 		struct str base = str_sub(at->local, 0, cut);
@@ -592,9 +595,10 @@ walk_name(struct walk *w, const struct place *at, struct str written)
 static enum outcome
 enter(struct walk *w, const struct place *at)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 	struct visit *room;
 
+	verdict_init(&v);
 	for (size_t i = 0; i < w->visit_count; i++) {
 		if (!str_eq(w->visits[i].address, at->address))
 			continue;
@@ -632,11 +636,12 @@ static enum outcome
 walk_address(struct walk *w, struct str local, struct str domain,
     struct str detail, unsigned depth)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 	struct place at = { .detail = detail, .depth = depth };
 	enum outcome outcome;
 	size_t visit;
 
+	verdict_init(&v);
 	at.address = join(w->a, local, domain);
 	if (at.address.p == NULL)
 		return no_memory(w);
@@ -691,20 +696,32 @@ judge_detail(struct str detail, struct verdict *v)
 	return 0;
 }
 
+static void
+begin(struct resolution *res)
+{
+	verdict_init(&res->verdict);
+	res->local = res->domain = (struct str){ NULL, 0 };
+	res->targets = NULL;
+	res->steps = NULL;
+	res->target_count = res->step_count = 0;
+}
+
 int
 resolve_recipient(const struct resolver *r, struct str local,
     struct str domain, struct str detail, struct arena *a,
     struct resolution *res_r)
 {
+	struct verdict refused;
 	struct walk w = {
 		.r = r, .a = a, .res = res_r, .now = clock_now(),
 		.max_depth = r->max_depth > 0 ? r->max_depth : RESOLVE_DEPTH,
 		.max_targets = r->max_targets > 0 ? r->max_targets :
 		    RESOLVE_TARGETS,
-		.refused = VERDICT_INIT,
+		.refused = &refused,
 	};
 
-	*res_r = (struct resolution){ .verdict = VERDICT_INIT };
+	verdict_init(&refused);
+	begin(res_r);
 	if (judge_detail(detail, &res_r->verdict) < 0)
 		return -1;
 	if (walk_address(&w, local, domain, detail, 0) == OUTCOME_WAIT) {
@@ -714,7 +731,7 @@ resolve_recipient(const struct resolver *r, struct str local,
 	if (res_r->target_count == 0) {
 		/* Nothing but addresses that were met before: a loop. */
 		if (w.was_refused)
-			res_r->verdict = w.refused;
+			res_r->verdict = refused;
 		else
 			verdict_set(&res_r->verdict, V_LOOP,
 			    "leads to nobody but itself");

@@ -105,9 +105,10 @@ mark_folder(struct maildir *m, struct verdict *v)
 static bool
 sub_dir_there(const struct maildir *m, const char *name)
 {
-	struct verdict ignored = VERDICT_INIT;
+	struct verdict ignored;
 	struct stat st;
 
+	verdict_init(&ignored);
 	return fstatat(m->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISDIR(st.st_mode) && st.st_uid == self_euid() &&
 	    mailbox_judge_dir(m->mb.spec, &st, &ignored) == 0;

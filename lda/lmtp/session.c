@@ -170,8 +170,9 @@ restart_clock(struct session *s, bool in_body)
 static void
 on_mail(struct session *s)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 
+	verdict_init(&v);
 	(void)transaction_mail(&s->t, &s->lmtp, &v); /* v says it */
 	lmtp_answer(&s->lmtp, &v);
 }
@@ -179,8 +180,9 @@ on_mail(struct session *s)
 static void
 on_rcpt(struct session *s)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 
+	verdict_init(&v);
 	(void)transaction_rcpt(&s->t, &s->lmtp, &v);
 	metrics_add(v.why == V_OK ? METRIC_RECIPIENTS_OK :
 	    verdict_kind(&v) == VERDICT_REFUSED ? METRIC_RECIPIENTS_REFUSED :
@@ -191,7 +193,7 @@ on_rcpt(struct session *s)
 static void
 on_begin(struct session *s)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 
 	verdict_ok(&v, "go on");
 	lmtp_answer(&s->lmtp, &v);

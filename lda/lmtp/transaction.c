@@ -299,8 +299,10 @@ finish_spool(struct transaction *t, struct verdict *v)
 
 	if (t->spool_verdict.why == V_OK && crlf_end(&t->crlf, &last))
 		(void)spool_add(&t->spool, &last, 1, &t->spool_verdict);
-	if (transaction_kept(t, v) < 0)
+	if (t->spool_verdict.why != V_OK) {
+		*v = t->spool_verdict;
 		return -1;
+	}
 	spool_finish(&t->spool);
 	return parcel_init(&t->parcel, &t->spool, &t->envelope, v);
 }
@@ -412,7 +414,7 @@ static void
 begin(struct transaction *t, struct transaction_rcpt *r)
 {
 	r->began_ms = clock_mono_ms();
-	r->verdict = VERDICT_INIT;
+	verdict_init(&r->verdict);
 	if (delivery_open(t->site->agent, &t->parcel, &r->who, &r->delivery,
 	    &r->verdict) < 0) {
 		conclude_and_settle(t, r);
@@ -552,13 +554,14 @@ transaction_deliver(struct transaction *t, transaction_answer *answer,
     void *arg)
 {
 	struct transaction_rcpt *waiting;
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 	struct batch batch = { .n = 0 };
 	struct answers answers = { .say = answer, .arg = arg };
 	size_t left;
 	int ms = NAP_LEAST;
 	bool moved;
 
+	verdict_init(&v);
 	if (finish_spool(t, &v) == 0) {
 		metrics_add(METRIC_MESSAGES, 1);
 	} else {

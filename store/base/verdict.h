@@ -64,6 +64,15 @@ struct verdict {
 
 #define VERDICT_INIT ((struct verdict){ .why = V_TROUBLE })
 
+/* The same without zeros in all of its 700 bytes, for what each delivery
+ * passes: a dozen of them. */
+static inline void
+verdict_init(struct verdict *v)
+{
+	v->why = V_TROUBLE;
+	v->text[0] = v->detail[0] = '\0';
+}
+
 /* Exit code families: sysexits(3) serves sendmail and Postfix. */
 enum exit_profile {
 	EXITS_SYSEXITS,

@@ -189,9 +189,10 @@ static int
 split_address(struct str address, struct arena *a, struct str *local_r,
     struct str *domain_r)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 	ptrdiff_t at = str_rchr(address, '@');
 
+	verdict_init(&v);
 	if (at < 0)
 		return -1;
 	if (needs_folding(address)) {

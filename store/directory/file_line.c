@@ -305,10 +305,11 @@ static int
 begin_record(struct str address, struct str settings, struct arena *a,
     struct directory_entry *l, struct buf *why)
 {
-	struct verdict v = VERDICT_INIT;
+	struct verdict v;
 	struct str local = STR(""), domain = STR("");
 	int r;
 
+	verdict_init(&v);
 	if (address.n > 0 && address.p[0] == '@') {
 		r = name_domain(str_sub(address, 1, address.n), a, &domain, &v);
 	} else {
