@@ -26,10 +26,13 @@ crlf_blocks(const char **in, const char *end, char *out, size_t size)
 {
 	const __m128i cr = _mm_set1_epi8('\r');
 	const char *p = *in;
-	size_t n = 0;
+	size_t n = 0, blocks = (size_t)(end - p);
 
-	/* From the last byte of a block another is read and written. */
-	while (end - p >= 2 * BLOCK && size - n >= 2 * BLOCK) {
+	/* What is written is never more than what was read. From the last byte
+	 * of a block another is read and written, so the last is not taken. */
+	if (blocks > size)
+		blocks = size;
+	for (blocks /= BLOCK; blocks > 1; blocks--) {
 		__m128i a = _mm_loadu_si128((const void *)p);
 		__m128i b = _mm_loadu_si128((const void *)(p + BLOCK / 2));
 		unsigned hits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(a, cr)) |
