@@ -51,6 +51,37 @@ struct delivery {
 	unsigned locks_broken;
 };
 
+/* That of the delivery before, with a block of its arena and nothing else: the
+ * next one of this process has it. One that is open at the same time makes its
+ * own. */
+static struct delivery *spare;
+
+static struct delivery *
+new_delivery(void)
+{
+	struct delivery *d = spare;
+
+	spare = NULL;
+	if (!d) {
+		d = mem_zalloc(1, sizeof(*d));
+		arena_init(&d->arena, DELIVERY_ARENA);
+	}
+	return d;
+}
+
+static void
+give_back(struct delivery *d)
+{
+	if (spare) {
+		arena_release(&d->arena);
+		free(d);
+		return;
+	}
+	arena_reset(&d->arena);
+	*d = (struct delivery){ .arena = d->arena };
+	spare = d;
+}
+
 /* n in hex and what follows it; where the next may be written. */
 static char *
 put_hex(char *to, uint64_t n, char follows)
@@ -95,13 +126,12 @@ delivery_open(const struct agent *agent, const struct parcel *parcel,
     const struct addressee *addressee, struct delivery **d_r,
     struct verdict *v)
 {
-	struct delivery *d = mem_zalloc(1, sizeof(*d));
+	struct delivery *d = new_delivery();
 
 	d->agent = agent;
 	d->began_us = clock_now_us();
 	d->parcel = parcel;
 	d->who = addressee;
-	arena_init(&d->arena, DELIVERY_ARENA);
 	d->settings = config_domain(agent->config,
 	    addressee->resolution->domain);
 	*d_r = d;		/* the caller closes it, failed or not */
@@ -686,8 +716,7 @@ delivery_close(struct delivery **d)
 	quotas_release(&(*d)->quotas);
 	state_close(&(*d)->state);
 	plan_release(&(*d)->plan);
-	arena_release(&(*d)->arena);
-	free(*d);
+	give_back(*d);
 	*d = NULL;
 }
 
