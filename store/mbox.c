@@ -17,7 +17,6 @@
 #include "store/base/self.h"
 #include "store/keywords.h"
 #include "store/mailbox_format.h"
-#include "store/mbox_slot.h"
 #include "store/redo.h"
 
 /* Copies up to this size are built in memory and written in one call. */
@@ -28,8 +27,6 @@
 #define REPLACED_TRIES 10
 /* Status, X-Status and the keywords of one message. */
 #define FLAGS_MAX (128 + 2 * MAILBOX_KEYWORDS * (KEYWORD_BYTES + 1))
-/* Of the From_ line and the line ends that are added, what is not the sender. */
-#define FROM_LINE_REST ((size_t)64)
 /* Name of the mbox below its directory, and its path's directory. */
 #define NAME_MAX_BYTES 255
 
@@ -45,7 +42,6 @@ struct mbox {
 	struct buf flags;
 	struct buf copy;	/* the whole copy when it is small */
 	bool built;
-	bool in_slot;		/* and it is in memory of the slot */
 	ino_t ino;
 	dev_t dev;
 	uint64_t before;	/* size as we found it */
@@ -63,63 +59,15 @@ mbox_of(struct mailbox *mb)
 
 /* --- making the copy ------------------------------------------------------- */
 
-/* Where the undo record wants it, if there is room. */
-static void
-begin_copy(struct mbox *m)
-{
-	const struct mailbox_spec *s = m->mb.spec;
-	const struct content *c = m->mb.content;
-	size_t n = c->head.n + c->mbox_head.n + c->header.n + c->sender.n +
-	    FROM_LINE_REST, size;
-	char *p = NULL;
-
-	if (s->lock.slot_dir && s->undo != UNDO_OFF &&
-	    c->message->n <= BUILD_MAX)
-		p = slot_room(s->lock.slot_dir, n + (size_t)c->message->n, &size);
-	m->in_slot = p != NULL;
-	if (p)
-		buf_init_in(&m->copy, p, size);
-	else
-		buf_init(&m->copy, BUILD_MAX);
-}
-
-static void
-drop_copy(struct mbox *m)
-{
-	if (m->in_slot)
-		slot_room_return();
-	else
-		buf_release(&m->copy);
-	m->in_slot = false;
-	buf_init(&m->copy, BUILD_MAX);
-}
-
-/* It does not fit there, since many lines were quoted. */
-static void
-leave_slot(struct mbox *m)
-{
-	struct buf own;
-
-	buf_init(&own, BUILD_MAX);
-	(void)buf_adds(&own, buf_str(&m->copy));	/* fits */
-	drop_copy(m);
-	m->copy = own;
-}
-
 static int
 sink_build(void *arg, const char *p, size_t n)
 {
 	struct mbox *m = arg;
 
 	m->mb.size += n;
-	if (!m->built)
-		return 0;
-	if (m->mb.size > BUILD_MAX) {
+	if (m->built && (m->mb.size > BUILD_MAX || buf_add(&m->copy, p, n) < 0)) {
 		m->built = false;
-		drop_copy(m);
-	} else if (buf_add(&m->copy, p, n) < 0) {
-		leave_slot(m);
-		(void)buf_add(&m->copy, p, n);	/* fits */
+		buf_release(&m->copy);
 	}
 	return 0;
 }
@@ -371,9 +319,9 @@ mbox_open(struct mailbox *mb, struct verdict *v)
 	m->dirfd = m->fd = -1;
 	mbox_lock_init(&m->lock);
 	undo_init(&m->undo, -1, UNDO_OFF, NULL);
+	buf_init(&m->copy, BUILD_MAX);
 	buf_init(&m->flags, m->mb.content->mbox_head.n + FLAGS_MAX);
 	add_flags(m);
-	begin_copy(m);
 	if (build(m, v) < 0 || split_path(m, dir, sizeof(dir), v) < 0)
 		return -1;
 	m->dirfd = mailbox_keep_dir(mb->spec, dir, &m->dir, v);
@@ -535,7 +483,7 @@ mbox_close(struct mailbox *mb)
 		m->dirfd = -1;
 	kept_close(&m->dir);
 	file_close(&m->dirfd);
-	drop_copy(m);
+	buf_release(&m->copy);
 	buf_release(&m->flags);
 }
 

@@ -51,7 +51,6 @@ static struct {
 	bool unlinkable;	/* the mailboxes are on another file system */
 	bool useless;		/* no directory, no slot */
 	bool again;		/* a copy was made before: it pays to map it */
-	bool lent;		/* a copy is being built in the map */
 	bool busy;		/* the copy is of an append that did not end */
 } slot = { .lock = -1, .copy = -1 };
 
@@ -205,8 +204,7 @@ have_slot(const char *path)
 	if (slot.owner != self_pid()) {
 		give_up_slot();
 		slot.owner = self_pid();
-		slot.unlinkable = slot.useless = false;
-		slot.busy = slot.lent = false;
+		slot.unlinkable = slot.useless = slot.busy = false;
 	}
 	if (slot.lock >= 0)
 		return true;
@@ -250,32 +248,6 @@ slot_lock_useless(void)
 
 /* --- copies -------------------------------------------------------------------- */
 
-/* Where a copy is in the map. */
-static char *
-room(void)
-{
-	return slot.map + sizeof(struct copy_head);
-}
-
-char *
-slot_room(const char *path, size_t n, size_t *size_r)
-{
-	/* The first is written with calls: it may be the only one. */
-	if (!slot.again || n > SLOT_COPY_MAX || !have_slot(path) ||
-	    slot.busy || slot.lent || !map_copy(sizeof(struct copy_head) + n))
-		return NULL;
-	slot.lent = true;
-	*size_r = slot.mapped - sizeof(struct copy_head);
-	return room();
-}
-
-void
-slot_room_return(void)
-{
-	if (slot.owner == self_pid())
-		slot.lent = false;
-}
-
 /* What is behind the head first, "busy" last: a kill comes between two
  * instructions, and the kernel has then what was stored before it. */
 static void
@@ -284,8 +256,7 @@ fill_map(const struct copy_head *h, struct str copy)
 	struct copy_head quiet = *h;
 
 	quiet.busy = 0;
-	if (copy.p != room())
-		memcpy(room(), copy.p, copy.n);
+	memcpy(slot.map + sizeof(quiet), copy.p, copy.n);
 	memcpy(slot.map, &quiet, sizeof(quiet));
 	atomic_signal_fence(memory_order_seq_cst);
 	memcpy(slot.map + offsetof(struct copy_head, busy), &h->busy,
@@ -301,7 +272,7 @@ slot_copy_begin(const char *path, const struct slot_append *what,
 
 	/* Without it the tail is judged by its sums. */
 	if (copy.n == 0 || copy.n > SLOT_COPY_MAX || !have_slot(path) ||
-	    slot.busy || (slot.lent && copy.p != room()))
+	    slot.busy)
 		return false;
 	slot.busy = true;
 	if (slot.again && map_copy(sizeof(h) + copy.n))
@@ -332,7 +303,7 @@ slot_copy_leave(void)
 	if (slot.owner != self_pid())
 		return;
 	give_up_slot();
-	slot.busy = slot.lent = false;
+	slot.busy = false;
 }
 
 /* Are the n bytes of the mbox the beginning of this copy? */

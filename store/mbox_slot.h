@@ -37,17 +37,9 @@ void slot_lock_useless(void);
 int slot_write_pid(int fd);
 
 /*
- * Memory of the slot in which a copy of about n bytes can be built, so that it
- * need not be made twice; its size goes to *size_r. NULL: there is none, build
- * it elsewhere. One caller has it at a time, until slot_room_return().
- */
-char *slot_room(const char *dir, size_t n, size_t *size_r);
-void slot_room_return(void);
-
-/*
- * Keeps the copy of an append, built in slot_room() or elsewhere; `sum` is checksum_of(copy), which the caller has
- * made already. False: it is not kept, since the slot has or is to have that of
- * another append, or there is no slot. True: until slot_copy_end(), or
+ * Keeps the copy of an append; `sum` is checksum_of(copy), which the caller has
+ * made already. False: it is not kept, since the slot has that of another append
+ * that has not ended, or there is no slot. True: until slot_copy_end(), or
  * slot_copy_leave() where what was appended is still there: then the copy is
  * for the delivery that finds it, and this process takes another slot.
  */

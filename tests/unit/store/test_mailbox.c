@@ -338,10 +338,10 @@ rewritten_box_is_left_alone(void **state)
 
 /* In a process of its own, since a slot is kept: false when a step failed. */
 static bool
-store_together(const struct mailbox_spec *specs, size_t n, int rounds,
-    struct str bytes)
+store_together(const struct mailbox_spec *specs, size_t n, int rounds)
 {
-	struct source src = { .mem = bytes.p, .fd = -1, .n = bytes.n };
+	struct source src = { .mem = message, .fd = -1,
+	    .n = sizeof(message) - 1 };
 	struct content c = { .sender = STR("a@b"), .when = 1795226089,
 	    .message = &src, .body = 12 };
 	struct mailbox *mbs[3] = { NULL };
@@ -385,50 +385,11 @@ many_at_once_use_one_slot(void **state)
 		specs[i] = spec_of(MAILBOX_MBOX, paths[i]);
 		specs[i].lock.slot_dir = root;
 	}
-	assert_true(store_together(specs, 3, 5, str_of(message)));
+	assert_true(store_together(specs, 3, 5));
 	for (int i = 0; i < 3; i++)
 		assert_file(paths[i], COPY COPY COPY COPY COPY);
 	/* N and N.copy */
 	assert_int_equal(count_in("locks", name, sizeof(name)), 2);
-}
-
-/* Copies that are built in the slot, that leave it since so much is quoted,
- * and that are too large for it: each process's third delivery. */
-static void
-copies_of_any_size(void **state)
-{
-	static const size_t sizes[] = { 100, 60000, 65300, 65400, 66000, 130000,
-	    450000, 524000, 600000 };
-	static const char *const lines[] = { "From \n", "text\n" };
-
-	(void)state;
-	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(*sizes); i++) {
-		struct mailbox_spec s = spec_of(MAILBOX_MBOX, "sized"),
-		    plain = spec_of(MAILBOX_MBOX, "plain");
-		struct verdict v = VERDICT_INIT;
-		struct buf text, got, want;
-		char full[600];
-
-		buf_init(&text, 1000000);
-		buf_addz(&text, "Subject: x\n\n");
-		while (text.n < sizes[i / 2])
-			buf_addz(&text, lines[i % 2]);
-		assert_int_equal(deliver_bytes(&plain, buf_str(&text), 12, &v), 0);
-		s.lock.slot_dir = root;
-		assert_true(store_together(&s, 1, 3, buf_str(&text)));
-		want = get_file("plain");
-		got = get_file("sized");
-		assert_int_equal(got.n, 3 * want.n);
-		for (size_t k = 0; k < 3; k++)
-			assert_memory_equal(got.p + k * want.n, want.p, want.n);
-		buf_release(&got);
-		buf_release(&want);
-		buf_release(&text);
-		path_of("sized", full, sizeof(full));
-		assert_int_equal(unlink(full), 0);
-		path_of("plain", full, sizeof(full));
-		assert_int_equal(unlink(full), 0);
-	}
 }
 
 /* --- locks -------------------------------------------------------------------- */
@@ -764,7 +725,6 @@ main(void)
 		WITH_ROOT(foreign_bytes_survive),
 		WITH_ROOT(rewritten_box_is_left_alone),
 		WITH_ROOT(many_at_once_use_one_slot),
-		WITH_ROOT(copies_of_any_size),
 		WITH_ROOT(dead_locks_are_broken_and_living_ones_not),
 		WITH_ROOT(liblockfile_serves_too),
 		WITH_ROOT(fcntl_of_others_is_respected),
