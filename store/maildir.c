@@ -265,7 +265,7 @@ make_name(const struct maildir *m, char *name)
 /*
  * How many of n line ends are LF alone; `last` is the byte before them. Sixteen
  * places are counted at a time, as compilers know it for any processor: a search
- * for each line takes three times as long.
+ * for each line takes twice as long.
  */
 static size_t
 bare_lfs(const char *p, size_t n, char last)
