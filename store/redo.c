@@ -205,6 +205,37 @@ redo_keep_private(struct redo *r)
 	    -1 : redo_stage_keep_private(&r->stage);
 }
 
+static bool
+same_file(int a, int b)
+{
+	struct stat x, y;
+
+	if (fstat(a, &x) < 0 || fstat(b, &y) < 0)
+		return false;
+	if (x.st_dev == y.st_dev && x.st_ino == y.st_ino)
+		return true;
+	errno = ESTALE;
+	return false;
+}
+
+int
+redo_open_own(struct redo *r)
+{
+	int fd[2] = { -1, -1 };
+	bool good = true;
+
+	for (unsigned i = 0; i < 2 && good; i++) {
+		fd[i] = file_open_beneath(r->dir, names[i], O_RDWR, 0);
+		good = fd[i] >= 0 && same_file(fd[i], r->segment[i]);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		file_close(good ? &r->segment[i] : &fd[i]);
+		if (good)
+			r->segment[i] = fd[i];
+	}
+	return good ? 0 : -1;
+}
+
 void
 redo_close(struct redo **r)
 {
@@ -747,8 +778,9 @@ lead(struct redo *r, struct use *u)
 	written = redo_stage_write(&r->stage, fd, r->generation);
 	if (alone)
 		end_writing(u);
-	/* The kernel tells once what went wrong. Who was told has said so before
-	 * we could lead: then ours went well for nobody. */
+	/* The kernel tells each worker once what went wrong (redo_open_own).
+	 * Where it was told before, or another was, that was said before we
+	 * could lead: then ours went well for nobody. */
 	if (written < 0 || file_datasync(fd) < 0)
 		give_up(r->shared);
 	else if (!atomic_load(&r->shared->broken))

@@ -17,7 +17,8 @@
  *		redo_keep(r, ...)	in a process of its own: syncs behind
  *		redo_forget(r, slot, pid)	a process has died
  *		redo_stop(r, &v)	all have ended: sync, and mark it clean
- *	worker	if (redo_begin(r, slot)) {
+ *	worker	redo_keep_private(r), redo_open_own(r)
+ *		if (redo_begin(r, slot)) {
  *			redo_add(r, copies, n) ...
  *			redo_commit(r)		waits
  *			publish in Maildirs: now 250 may be said
@@ -108,6 +109,12 @@ int redo_look(const char *state_dir, uint64_t size, struct verdict *v);
 /* Processes that are forked from now on do not have what is shared. 0, or -1
  * with errno: they would. */
 int redo_keep_private(struct redo *r);
+/*
+ * This process has the segments opened for itself from now on: what went wrong
+ * when the disk wrote is told to one sync for each opening, and where two sync
+ * at once both must hear of it. 0, or -1 with errno: as before.
+ */
+int redo_open_own(struct redo *r);
 
 /* --- in a worker; `slot` is its number, below `slots` ----------------------- */
 

@@ -305,6 +305,25 @@ open_journal(struct worker *w)
 	file_close(&dir);
 }
 
+static void
+join_log(struct service *s)
+{
+	const char *what = NULL;
+
+	if (!s->redo)
+		return;
+	/* A filter must not have it. */
+	if (redo_keep_private(s->redo) < 0)
+		what = "keep its memory apart";
+	else if (redo_open_own(s->redo) < 0)
+		what = "open it";
+	if (!what)
+		return;
+	log_say(SET_LOG_WARNING, "no delivery log: %s: %s", what,
+	    strerror(errno));
+	redo_close(&s->redo);
+}
+
 static int
 prepare(struct worker *w, struct service *s, struct verdict *v)
 {
@@ -314,12 +333,7 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 		return -1;
 	w->resolver = (struct resolver){ .directory = w->directory,
 	    .delimiters = s->config.global.recipient_delimiter };
-	/* A filter must not have it. */
-	if (s->redo && redo_keep_private(s->redo) < 0) {
-		log_say(SET_LOG_WARNING, "no delivery log: keep its memory "
-		    "apart: %s", strerror(errno));
-		redo_close(&s->redo);
-	}
+	join_log(s);
 	w->agent = (struct agent){ .config = &s->config,
 	    .resolver = &w->resolver, .hostname = s->hostname,
 	    .filter_life = FILTER_WARM, .mode = DELIVERY_REAL,

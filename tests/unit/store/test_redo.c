@@ -97,6 +97,10 @@ spec_of(enum mailbox_format format, const char *path)
 /* As the kernel has it: what went wrong is told once. */
 static int datasync_error;
 static bool stop_in_datasync;
+/* Or once for each opening of the file: how many errors there were, and how
+ * many were told stands in the opening's position. */
+static _Atomic off_t *disk_errors;
+static bool stop_when_told;
 
 int
 fdatasync(int fd)
@@ -106,6 +110,14 @@ fdatasync(int fd)
 	if (datasync_error) {
 		errno = datasync_error;
 		datasync_error = 0;
+		return -1;
+	}
+	if (disk_errors && lseek(fd, 0, SEEK_CUR) < *disk_errors) {
+		assert_int_equal(lseek(fd, *disk_errors, SEEK_SET),
+		    *disk_errors);
+		if (stop_when_told)
+			(void)raise(SIGSTOP);
+		errno = EIO;
 		return -1;
 	}
 	return (int)syscall(SYS_fdatasync, fd);
@@ -1167,6 +1179,49 @@ a_stopped_writer_holds_nobody_up(void **state)
 	goes_on(pid);
 }
 
+/* Who was told that the disk did not write is stopped before he can say so.
+ * Who syncs in his place must not believe that all is well. */
+static void
+each_hears_that_the_disk_did_not_write(void **state)
+{
+	int status, other[2];
+	pid_t stopped;
+
+	(void)state;
+	if (!begin_log())
+		return;
+	disk_errors = mmap(NULL, sizeof(*disk_errors), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(disk_errors, MAP_FAILED);
+	stopped = fork();
+	if (stopped == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		assert_int_equal(redo_open_own(log_), 0);
+		put_record(0, "u0", STR("From a@b\n\nfirst\n\n"));
+		*disk_errors = 1;
+		stop_when_told = true;
+		_exit(redo_commit(log_));
+	}
+	assert_int_equal(redo_open_own(log_), 0);
+	put_record(1, "u1", STR("From a@b\n\nsecond\n\n"));
+	assert_int_equal(waitpid(stopped, &status, WUNTRACED), stopped);
+	assert_true(WIFSTOPPED(status));
+	(void)alarm(60);
+	assert_false(redo_commit(log_));
+	(void)alarm(0);
+	redo_end(log_, 1);
+	goes_on(stopped);
+	(void)munmap((void *)disk_errors, sizeof(*disk_errors));
+	disk_errors = NULL;
+	/* Another file in its place is not taken for it. */
+	memcpy(other, log_->segment, sizeof(other));
+	assert_int_equal(renameat(log_->dir, "segment.0", log_->dir, "x"), 0);
+	assert_int_equal(renameat(log_->dir, "segment.1", log_->dir,
+	    "segment.0"), 0);
+	assert_int_equal(redo_open_own(log_), -1);
+	assert_memory_equal(other, log_->segment, sizeof(other));
+}
+
 /* One is at the file and does not let go of it: the others do not wait, and
  * what they are told is true. */
 static void
@@ -1302,6 +1357,7 @@ main(void)
 		TEST(no_log_is_made_when_none_is_wanted),
 		TEST(killed_writers_hold_nobody_up),
 		TEST(a_stopped_writer_holds_nobody_up),
+		TEST(each_hears_that_the_disk_did_not_write),
 		TEST(who_finds_the_file_taken_is_written_by_whoever_syncs),
 		TEST(who_is_stopped_while_he_writes_for_others_does_no_harm),
 		TEST(what_the_dead_have_put_is_forgotten),
