@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 
 #include "store/base/file.h"
-#include "store/base/mem.h"
 
 /* Records that are written after one look, and bytes of one write: ten of the
  * usual ones. */
@@ -55,6 +54,12 @@ redo_stage_open(struct redo_stage *g, unsigned slots)
 	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return -1;
+	g->together = mmap(NULL, TOGETHER, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (g->together == MAP_FAILED) {
+		(void)munmap(p, g->size);
+		return -1;
+	}
 	g->staged = (struct redo_staged *)(void *)p;
 	g->put = (_Atomic uint64_t *)(void *)(p + slots *
 	    sizeof(struct redo_staged));
@@ -65,15 +70,19 @@ redo_stage_open(struct redo_stage *g, unsigned slots)
 int
 redo_stage_keep_private(struct redo_stage *g)
 {
-	return g->staged ? madvise(g->staged, g->size, MADV_DONTFORK) : 0;
+	/* What was written for others is others' mail. */
+	return !g->staged ||
+	    (madvise(g->staged, g->size, MADV_DONTFORK) == 0 &&
+	    madvise(g->together, TOGETHER, MADV_DONTFORK) == 0) ? 0 : -1;
 }
 
 void
 redo_stage_close(struct redo_stage *g)
 {
-	if (g->staged)
+	if (g->staged) {
 		(void)munmap(g->staged, g->size);
-	free(g->together);
+		(void)munmap(g->together, TOGETHER);
+	}
 	*g = (struct redo_stage){ .slots = 0 };
 }
 
@@ -225,8 +234,6 @@ redo_stage_write(struct redo_stage *g, int fd, uint32_t generation)
 	size_t n, room;
 
 	while ((n = look_for(g, generation, &from, found)) > 0) {
-		if (!g->together)
-			g->together = mem_alloc(TOGETHER);
 		qsort(found, n, sizeof(*found), by_place);
 		for (size_t i = 0; i < n; i++) {
 			room = (found[i].n + REDO_PAGE - 1) / REDO_PAGE *

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -173,6 +175,37 @@ long_ones_and_strangers_are_not_taken(void **state)
 	redo_stage_close(&none);
 }
 
+static bool
+is_mapped(const void *p)
+{
+	unsigned char there;
+
+	return mincore((void *)(uintptr_t)p, 1, &there) == 0;
+}
+
+/* What others have put, and what was written for them. */
+static void
+a_filter_has_nobodys_mail(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_true(put(3, 5, 10, 'a'));
+	write_all(1);
+	assert_true(is_mapped(stage.bytes) && is_mapped(stage.together));
+	assert_int_equal(redo_stage_keep_private(&stage), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(is_mapped(stage.staged) || is_mapped(stage.bytes) ||
+		    is_mapped(stage.together));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(put(4, 6, 10, 'b'));
+	write_all(1);
+	is_there(6, 10, 'b');
+}
+
 static void
 a_disk_that_does_not_write_is_told_of(void **state)
 {
@@ -200,6 +233,7 @@ main(void)
 		TEST(what_is_taken_is_not_written),
 		TEST(another_segment_is_another_matter),
 		TEST(long_ones_and_strangers_are_not_taken),
+		TEST(a_filter_has_nobodys_mail),
 		TEST(a_disk_that_does_not_write_is_told_of),
 	};
 
