@@ -189,7 +189,8 @@ redo_open(const char *state_dir, uint64_t size, unsigned slots,
 		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (r->shared == MAP_FAILED)
 			r->shared = NULL;
-		if (!r->shared || redo_stage_open(&r->stage, slots) < 0)
+		if (!r->shared || redo_stage_open(&r->stage, slots,
+		    r->size / REDO_PAGE) < 0)
 			result = verdict_errno(v, errno, "shared memory");
 	}
 	if (result != 0)
@@ -375,6 +376,7 @@ begin_segment(struct redo *r, uint64_t generation)
 	atomic_store(&u->writer, 0);
 	atomic_store(&u->leader, 0);
 	atomic_store(&u->first_ms, 0);
+	redo_stage_begin(&r->stage, (uint32_t)generation);
 	atomic_store(&u->dirty, true);
 	return mark(r, which, REDO_SEGMENT_ACTIVE);
 }
@@ -871,17 +873,16 @@ redo_commit(struct redo *r)
 void
 redo_void(struct redo *r, uint64_t place)
 {
-	static const struct redo_record none;
 	struct use *u = use_of(r, r->generation);
+	int fd = r->segment[r->generation & 1];
 
 	/* If that fails, a power cut would show the message that nobody was
 	 * told of. Others wait for the log: a sync of our own could be told
 	 * of what went wrong with theirs. */
-	if (file_pwrite_all(r->segment[r->generation & 1], &none, sizeof(none),
-	    (off_t)place) == 0) {
+	if (redo_stage_void(&r->stage, fd, r->generation, place) == 0) {
 		r->ticket = atomic_fetch_add(&u->written, 1) + 1;
 		if (!redo_commit(r))
-			(void)file_datasync(r->segment[r->generation & 1]);
+			(void)file_datasync(fd);
 	}
 }
 

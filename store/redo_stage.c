@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "store/base/file.h"
+#include "store/redo_format.h"
 
 /* Records that are written after one look, and bytes of one write: ten of the
  * usual ones. */
@@ -25,30 +26,31 @@ struct redo_staged {
 /* --- the memory ------------------------------------------------------------------ */
 
 static size_t
-words(unsigned slots)
+words(uint64_t bits)
 {
-	return (slots + 63u) / 64u;
+	return (size_t)((bits + 63u) / 64u);
 }
 
 /* The bytes begin on a page of their own. */
 static size_t
-offset_of_bytes(unsigned slots)
+offset_of_bytes(unsigned slots, uint64_t pages)
 {
 	size_t n = slots * sizeof(struct redo_staged) +
-	    words(slots) * sizeof(uint64_t);
+	    (words(slots) + 2 * words(pages)) * sizeof(uint64_t);
 
 	return (n + REDO_PAGE - 1) / REDO_PAGE * REDO_PAGE;
 }
 
 int
-redo_stage_open(struct redo_stage *g, unsigned slots)
+redo_stage_open(struct redo_stage *g, unsigned slots, uint64_t pages)
 {
 	char *p;
 
-	*g = (struct redo_stage){ .slots = slots };
+	*g = (struct redo_stage){ .slots = slots, .pages = pages };
 	if (slots == 0)
 		return 0;
-	g->size = offset_of_bytes(slots) + (size_t)slots * REDO_STAGE_BYTES;
+	g->size = offset_of_bytes(slots, pages) +
+	    (size_t)slots * REDO_STAGE_BYTES;
 	/* Most of it is never touched. */
 	p = mmap(NULL, g->size, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -63,7 +65,8 @@ redo_stage_open(struct redo_stage *g, unsigned slots)
 	g->staged = (struct redo_staged *)(void *)p;
 	g->put = (_Atomic uint64_t *)(void *)(p + slots *
 	    sizeof(struct redo_staged));
-	g->bytes = p + offset_of_bytes(slots);
+	g->voided = g->put + words(slots);
+	g->bytes = p + offset_of_bytes(slots, pages);
 	return 0;
 }
 
@@ -135,6 +138,59 @@ redo_stage_take(struct redo_stage *g, unsigned slot)
 	    STAGE_NONE));
 }
 
+/* --- what is taken back ------------------------------------------------------------- */
+
+/* The word and the bit of a page; NULL: there is no such page. */
+static _Atomic uint64_t *
+voided_at(const struct redo_stage *g, uint32_t generation, uint64_t at,
+    uint64_t *bit_r)
+{
+	uint64_t page = at / REDO_PAGE;
+
+	if (!g->staged || page >= g->pages)
+		return NULL;
+	*bit_r = UINT64_C(1) << page % 64;
+	return &g->voided[(generation & 1) * words(g->pages) + page / 64];
+}
+
+void
+redo_stage_begin(struct redo_stage *g, uint32_t generation)
+{
+	size_t n = words(g->pages);
+
+	for (size_t i = 0; g->staged && i < n; i++)
+		atomic_store(&g->voided[(generation & 1) * n + i], 0);
+}
+
+static int
+overwrite(int fd, uint64_t at)
+{
+	static const struct redo_record none;
+
+	return file_pwrite_all(fd, &none, sizeof(none), (off_t)at);
+}
+
+int
+redo_stage_void(struct redo_stage *g, int fd, uint32_t generation, uint64_t at)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = voided_at(g, generation, at, &bit);
+
+	/* Before it is done: who writes the record behind us sees it. */
+	if (word)
+		atomic_fetch_or(word, bit);
+	return overwrite(fd, at);
+}
+
+static bool
+is_voided(const struct redo_stage *g, uint32_t generation, uint64_t at)
+{
+	uint64_t bit;
+	const _Atomic uint64_t *word = voided_at(g, generation, at, &bit);
+
+	return word && (atomic_load(word) & bit);
+}
+
 /* --- who writes for all ---------------------------------------------------------------- */
 
 struct look {
@@ -142,6 +198,21 @@ struct look {
 	size_t n;
 	unsigned slot;
 };
+
+static size_t
+room_of(size_t n)
+{
+	return (n + REDO_PAGE - 1) / REDO_PAGE * REDO_PAGE;
+}
+
+/* Whoever wrote there. */
+static bool
+makes_sense(const struct redo_stage *g, const struct look *l)
+{
+	return l->n > 0 && l->n <= REDO_STAGE_BYTES && l->at % REDO_PAGE == 0 &&
+	    l->at > 0 && l->at / REDO_PAGE + room_of(l->n) / REDO_PAGE <=
+	    g->pages;
+}
 
 /* Records that are put, from slot *from on, which is moved; at most LOOK_MAX. */
 static size_t
@@ -171,8 +242,7 @@ look_for(const struct redo_stage *g, uint32_t generation, unsigned *from,
 		l.n = atomic_load_explicit(&s->n, memory_order_relaxed);
 		if ((l.state & STATE_MASK) == STAGE_PUT &&
 		    atomic_load_explicit(&s->generation,
-		    memory_order_relaxed) == generation &&
-		    l.n > 0 && l.n <= REDO_STAGE_BYTES)
+		    memory_order_relaxed) == generation && makes_sense(g, &l))
 			found[n++] = l;
 	}
 	return n;
@@ -208,7 +278,7 @@ struct run {
 };
 
 static int
-write_run(struct redo_stage *g, int fd, struct run *r)
+write_run(struct redo_stage *g, int fd, uint32_t generation, struct run *r)
 {
 	if (r->count && file_pwrite_all(fd, g->together, r->n,
 	    (off_t)r->at) < 0)
@@ -216,10 +286,14 @@ write_run(struct redo_stage *g, int fd, struct run *r)
 	for (size_t i = 0; i < r->count; i++) {
 		uint64_t was = r->of[i]->state;
 
-		/* Or it is known to its process already, and gone. */
-		(void)atomic_compare_exchange_strong(
+		/* Or another has written it, and perhaps its process knows,
+		 * and has taken it back since we copied it. */
+		if (!atomic_compare_exchange_strong(
 		    &g->staged[r->of[i]->slot].state, &was,
-		    with_state(was, STAGE_WRITTEN));
+		    with_state(was, STAGE_WRITTEN)) &&
+		    is_voided(g, generation, r->of[i]->at) &&
+		    overwrite(fd, r->of[i]->at) < 0)
+			return -1;
 	}
 	*r = (struct run){ .n = 0 };
 	return 0;
@@ -236,11 +310,10 @@ redo_stage_write(struct redo_stage *g, int fd, uint32_t generation)
 	while ((n = look_for(g, generation, &from, found)) > 0) {
 		qsort(found, n, sizeof(*found), by_place);
 		for (size_t i = 0; i < n; i++) {
-			room = (found[i].n + REDO_PAGE - 1) / REDO_PAGE *
-			    REDO_PAGE;
+			room = room_of(found[i].n);
 			if ((run.at + run.n != found[i].at ||
 			    run.n + room > TOGETHER) &&
-			    write_run(g, fd, &run) < 0)
+			    write_run(g, fd, generation, &run) < 0)
 				return -1;
 			if (!copy_record(g, &found[i], g->together + run.n,
 			    room))
@@ -250,7 +323,7 @@ redo_stage_write(struct redo_stage *g, int fd, uint32_t generation)
 			run.of[run.count++] = &found[i];
 			run.n += room;
 		}
-		if (write_run(g, fd, &run) < 0)
+		if (write_run(g, fd, generation, &run) < 0)
 			return -1;
 	}
 	return 0;

@@ -1147,19 +1147,22 @@ count_records(unsigned found[WRITERS])
 	}
 }
 
-/* A record, without a mailbox. */
-static void
+/* A record, without a mailbox; its place. */
+static uint64_t
 put_record(unsigned slot, const char *path, struct str bytes)
 {
 	struct redo_copy copy = { .spec = spec_of(MAILBOX_MBOX, path),
 	    .bytes = bytes, .mark = STR("mark") };
+	uint64_t place;
 	struct stat st;
 
 	assert_int_equal(stat(mail, &st), 0);
 	copy.dev = st.st_dev;
 	assert_true(redo_covers(log_, &copy));
 	assert_true(redo_begin(log_, slot));
-	assert_true(redo_add(log_, &copy, 1) > 0);
+	place = redo_add(log_, &copy, 1);
+	assert_true(place > 0);
+	return place;
 }
 
 /* Whoever syncs for others may be stopped, by a debugger or an administrator. */
@@ -1291,6 +1294,51 @@ who_is_stopped_while_he_writes_for_others_does_no_harm(void **state)
 	assert_int_equal(found[2], 2);
 }
 
+/* Nor is there again what was taken back while he was stopped, until the
+ * segment is used anew. */
+static void
+what_was_taken_back_is_not_written_again(void **state)
+{
+	struct verdict v = VERDICT_INIT;
+	unsigned found[WRITERS];
+	pid_t at_file, syncs;
+	uint64_t place, anew;
+
+	(void)state;
+	if (!begin_log())
+		return;
+	at_file = stopped_at(&stop_in_pwritev, 0, "u0");
+	place = put_record(2, "u2", STR("From a@b\n\nit failed\n\n"));
+	syncs = stopped_at(&stop_in_pwrite, 1, "u1");
+	(void)alarm(60);
+	assert_true(redo_commit(log_));
+	redo_void(log_, place);
+	redo_end(log_, 2);
+	count_records(found);
+	assert_int_equal(found[2], 0);
+	goes_on(syncs);
+	count_records(found);
+	assert_int_equal(found[1], 1);
+	assert_int_equal(found[2], 0);
+	goes_on(at_file);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(deliver(0, MAILBOX_MBOX, "u0", 0, "x"));
+		assert_int_equal(redo_keep(log_, 0, 0, &v), 0);
+	}
+	/* The same place, again by another. */
+	at_file = stopped_at(&stop_in_pwritev, 0, "u0");
+	anew = put_record(2, "u2", STR("From a@b\n\nit went well\n\n"));
+	assert_int_equal(anew, place);
+	syncs = stopped_at(&stop_in_pwrite, 1, "u1");
+	assert_true(redo_commit(log_));
+	redo_end(log_, 2);
+	(void)alarm(0);
+	goes_on(syncs);
+	goes_on(at_file);
+	count_records(found);
+	assert_int_equal(found[2], 1);
+}
+
 /* The process is gone, its slot somebody else's: what it had put is not
  * written any more. */
 static void
@@ -1360,6 +1408,7 @@ main(void)
 		TEST(each_hears_that_the_disk_did_not_write),
 		TEST(who_finds_the_file_taken_is_written_by_whoever_syncs),
 		TEST(who_is_stopped_while_he_writes_for_others_does_no_harm),
+		TEST(what_was_taken_back_is_not_written_again),
 		TEST(what_the_dead_have_put_is_forgotten),
 	};
 

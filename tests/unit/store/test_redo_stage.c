@@ -15,6 +15,7 @@
 
 #define SLOTS 130
 #define GENERATION 7
+#define PAGES 2000
 
 static struct redo_stage stage;
 static int fd;
@@ -37,7 +38,8 @@ setup(void **state)
 	(void)state;
 	fd = mkstemp(name);
 	writes = 0;
-	return fd < 0 || unlink(name) < 0 ? -1 : redo_stage_open(&stage, SLOTS);
+	return fd < 0 || unlink(name) < 0 ? -1 : redo_stage_open(&stage, SLOTS,
+	    PAGES);
 }
 
 static int
@@ -169,9 +171,17 @@ long_ones_and_strangers_are_not_taken(void **state)
 	(void)state;
 	assert_false(put(3, 5, REDO_STAGE_BYTES + 1, 'a'));
 	assert_false(put(SLOTS, 5, 1, 'a'));
+	/* Nobody put these so: whoever did would write where no record is. */
+	assert_true(put(3, 0, 10, 'a'));
+	assert_true(put(4, PAGES - 1, REDO_PAGE + 1, 'a'));
+	assert_true(put(5, UINT64_MAX / REDO_PAGE, 10, 'a'));
 	write_all(0);
-	assert_int_equal(redo_stage_open(&none, 0), 0);
+	assert_true(put(4, PAGES - 1, REDO_PAGE, 'a'));
+	write_all(1);
+	assert_int_equal(redo_stage_open(&none, 0, 0), 0);
 	assert_int_equal(redo_stage_keep_private(&none), 0);
+	redo_stage_begin(&none, GENERATION);
+	assert_int_equal(redo_stage_void(&none, fd, GENERATION, REDO_PAGE), 0);
 	redo_stage_close(&none);
 }
 
