@@ -93,7 +93,7 @@ crlf_feed(struct crlf *c, struct str *in, char *out, size_t size)
 			piece = size - n;
 			cr = NULL;
 		}
-		memmove(out + n, p, piece);
+		memcpy(out + n, p, piece);
 		n += piece;
 		p += piece;
 		if (!cr)

@@ -18,10 +18,6 @@ struct crlf {
  * crlf_feed wants two bytes free. */
 #define CRLF_ROOM(n) ((n) + 3)
 
-/* In and out may be the same memory, if in->p is so far behind out or more: no
- * block is written over what is still to be read. */
-#define CRLF_AHEAD 64
-
 /*
  * Takes bytes off *in and writes them to out, whose size must be at least 2.
  * Returns how many were written; call until in->n is 0.

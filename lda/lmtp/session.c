@@ -120,8 +120,6 @@ dismissed(struct session *s, int64_t *deadline)
 static bool
 more(struct session *s, struct str *in)
 {
-	char *room = s->in_body ? transaction_room(&s->t, READ_PIECE) : NULL;
-	char *input = room ? room : s->input;
 	int64_t deadline;
 	size_t got;
 
@@ -131,10 +129,10 @@ more(struct session *s, struct str *in)
 			lmtp_goodbye(&s->lmtp, "3.2", "Service is stopping");
 			return false;
 		}
-		switch (wire_read(s->wire, input, READ_PIECE, deadline,
-		    &got)) {
+		switch (wire_read(s->wire, s->input, sizeof(s->input),
+		    deadline, &got)) {
 		case WIRE_OK:
-			*in = str_mem(input, got);
+			*in = str_mem(s->input, got);
 			if (s->in_body)
 				s->body_bytes += got;
 			return true;

@@ -263,22 +263,6 @@ transaction_rcpt(struct transaction *t, const struct lmtp *p,
 	return verdict_ok(v, "recipient");
 }
 
-/*
- * Bytes that lie so far ahead of where they go stay ahead of it: nothing adds
- * to them but a CR that was held and one behind a dot, of the read before. So
- * there is always room in front of them, and spool_room moves nothing.
- */
-#define AHEAD (CRLF_AHEAD + 2)
-
-char *
-transaction_room(struct transaction *t, size_t n)
-{
-	char *p = t->spool_verdict.why == V_OK ?
-	    spool_room(&t->spool, AHEAD + n) : NULL;
-
-	return p ? p + AHEAD : NULL;
-}
-
 void
 transaction_bytes(struct transaction *t, struct str bytes)
 {

@@ -48,10 +48,6 @@ int transaction_mail(struct transaction *t, const struct lmtp *p,
 int transaction_rcpt(struct transaction *t, const struct lmtp *p,
     struct verdict *v);
 void transaction_bytes(struct transaction *t, struct str bytes);
-/* Where n bytes of the message can be read to, so that transaction_bytes finds
- * them in the spool's own memory and needs none beside it; they stay there
- * until transaction_room is asked again. NULL: read them elsewhere. */
-char *transaction_room(struct transaction *t, size_t n);
 int transaction_kept(const struct transaction *t, struct verdict *v);
 /* One more answer, in the order of the recipients, given without waiting for
  * the client; v NULL: now it may be waited for. */

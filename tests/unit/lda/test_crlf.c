@@ -50,29 +50,6 @@ in_pieces(struct str in, size_t piece, size_t room, char *out)
 	return n + crlf_end(&c, out + n);
 }
 
-/* The same in one memory: each piece is read in behind what the ones before
- * became. */
-static size_t
-in_place(struct str in, size_t piece, size_t room, char *out)
-{
-	struct crlf c = { .held = false };
-	/* A CR that was held makes one byte more than there were. */
-	char *memory = malloc(in.n + CRLF_AHEAD + 1);
-	size_t n = 0;
-
-	for (size_t at = 0; at < in.n; at += piece) {
-		size_t take = in.n - at < piece ? in.n - at : piece;
-		struct str rest = str_mem(memory + n + CRLF_AHEAD + 1, take);
-
-		memcpy(memory + n + CRLF_AHEAD + 1, in.p + at, take);
-		while (rest.n)
-			n += crlf_feed(&c, &rest, memory + n, room);
-	}
-	memcpy(out, memory, n);
-	free(memory);
-	return n + crlf_end(&c, out + n);
-}
-
 static void
 assert_same(struct str in, size_t piece, size_t room)
 {
@@ -80,9 +57,6 @@ assert_same(struct str in, size_t piece, size_t room)
 	size_t n = plainly(in, want);
 
 	assert_int_equal(in_pieces(in, piece, room, got), n);
-	assert_memory_equal(got, want, n);
-	memset(got, 0, sizeof(got));
-	assert_int_equal(in_place(in, piece, room, got), n);
 	assert_memory_equal(got, want, n);
 }
 
