@@ -266,6 +266,8 @@ soak-lmtp: test-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)VBOX_SOAK=10000 VBOX_BUILD=$(B) tests/pytest tests/lmtp/test_load.py \
 	    tests/lmtp/test_log.py tests/faults/test_power_log.py -s
+	$(Q)$(MAKE) --no-print-directory $(B)/tests/unit/store/test_redo_many
+	$(Q)VBOX_SOAK=10000 $(B)/tests/unit/store/test_redo_many
 
 check: test-deps
 	$(Q)MAKE="$(MAKE)" tests/check

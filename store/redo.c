@@ -27,9 +27,12 @@
 /* A segment that is fuller than this share of 4 calls the keeper. */
 #define FULL_QUARTERS 3
 /* A waiter looks whether the one that syncs still lives; who was not through
- * after so many looks is stopped, perhaps, and another one syncs, too. */
+ * after so many looks is stopped, perhaps, and another one syncs, too. A test
+ * has less patience. */
+#ifndef LEADER_LOOK_MS
 #define LEADER_LOOK_MS 100
 #define LEADER_LOOKS 30
+#endif
 /* The keeper, for deliveries that are about to end. */
 #define WRITERS_NAP_NS 1000000L
 /* Zeros are written in pieces of this. */
@@ -826,7 +829,9 @@ wait_turn(const struct redo *r, struct use *u, uint32_t round, pid_t leader,
 	    errno == ETIMEDOUT) {
 		/* The master sees who has died; it may be dead itself. */
 		leader = atomic_load(&u->leader);
-		if (leader && (++*looks_r > LEADER_LOOKS ||
+		/* Or another has done so meanwhile, and that is the next one. */
+		if (leader && atomic_load(&u->round) == round &&
+		    (++*looks_r > LEADER_LOOKS ||
 		    (kill(leader, 0) < 0 && errno == ESRCH)))
 			depose(u, leader);
 	}
