@@ -85,6 +85,8 @@ set_signals(struct master *m)
 		sigaddset(&blocked, ours[i]);
 		(void)sigaction(ours[i], &act, NULL);
 	}
+	/* For a worker that is told to retire before it is ready for that. */
+	sigaddset(&blocked, SIGUSR1);
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigaction(SIGXFSZ, &ignore, NULL);
 	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);

@@ -452,6 +452,16 @@ def test_reload_with_a_wrong_configuration(site):
         assert "no_such_setting" in log and "stays as it was" in log
 
 
+def test_reload_as_often_as_one_likes(site):
+    """Workers that have hardly begun are told to retire."""
+    with serve(site) as service:
+        for _ in range(20):
+            service.reload()
+        with service.connect() as c:
+            c.hello()
+    assert "error" not in (site.log / "vbox.log").read_text()
+
+
 def test_reload_moves_the_sockets(site):
     with serve(site) as service:
         new = service.sock.with_name("new.sock")
