@@ -72,7 +72,8 @@ slot_write_pid(int fd)
 static void
 give_up_slot(void)
 {
-	if (slot.map)
+	/* A child has not the mapping, and may have another in its place. */
+	if (slot.map && slot.owner == self_pid())
 		(void)munmap(slot.map, slot.mapped);
 	slot.map = NULL;
 	slot.mapped = 0;
@@ -117,6 +118,12 @@ map_copy(size_t n)
 	p = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_SHARED, slot.copy, 0);
 	if (p == MAP_FAILED)
 		return false;
+	/* A filter that is forked reads what strangers wrote: not others' mail
+	 * as well, still less what a torn tail is compared with. */
+	if (madvise(p, want, MADV_DONTFORK) < 0) {
+		(void)munmap(p, want);
+		return false;
+	}
 	if (slot.map)
 		(void)munmap(slot.map, slot.mapped);
 	slot.map = p;

@@ -392,6 +392,77 @@ many_at_once_use_one_slot(void **state)
 	assert_int_equal(count_in("locks", name, sizeof(name)), 2);
 }
 
+static bool
+has_copy_in_memory(void)
+{
+	struct buf b;
+	int fd = open("/proc/self/maps", O_RDONLY);
+	bool there;
+
+	buf_init(&b, 10000000);
+	assert_true(fd >= 0);
+	assert_int_equal(file_read_whole(fd, &b), 0);
+	close(fd);
+	there = str_find(buf_str(&b), STR(".copy\n")) >= 0;
+	buf_release(&b);
+	return there;
+}
+
+static int
+wait_for(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+#define NOT_MAPPED 3
+
+/* 0 when it and then its own child could store `times` messages each, without
+ * the child seeing what its parent keeps. */
+static int
+store_and_fork(const struct mailbox_spec *spec, int times, int generations)
+{
+	struct verdict v;
+	pid_t pid;
+
+	if (has_copy_in_memory())
+		return 1;
+	for (int i = 0; i < times; i++)
+		if (deliver(spec, &v) < 0)
+			return 2;
+	/* From the second on. */
+	if (!has_copy_in_memory())
+		return NOT_MAPPED;
+	if (generations == 1)
+		return 0;
+	pid = fork();
+	if (pid == 0)
+		_exit(store_and_fork(spec, times, generations - 1));
+	return wait_for(pid) != 0 ? 4 : deliver(spec, &v) < 0 ? 5 : 0;
+}
+
+/* Filters are children, and read what strangers wrote: the mail of others is
+ * not theirs to see, or to change. */
+static void
+children_do_not_have_the_copy(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "fred");
+	pid_t pid;
+	int status;
+
+	(void)state;
+	s.lock.slot_dir = root;
+	pid = fork();
+	if (pid == 0)
+		_exit(store_and_fork(&s, 2, 2));
+	status = wait_for(pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_MAPPED)
+		skip();		/* not on this file system */
+	assert_int_equal(status, 0);
+	assert_file("fred", COPY COPY COPY COPY COPY);
+}
+
 /* --- locks -------------------------------------------------------------------- */
 
 static void
@@ -725,6 +796,7 @@ main(void)
 		WITH_ROOT(foreign_bytes_survive),
 		WITH_ROOT(rewritten_box_is_left_alone),
 		WITH_ROOT(many_at_once_use_one_slot),
+		WITH_ROOT(children_do_not_have_the_copy),
 		WITH_ROOT(dead_locks_are_broken_and_living_ones_not),
 		WITH_ROOT(liblockfile_serves_too),
 		WITH_ROOT(fcntl_of_others_is_respected),
