@@ -74,6 +74,8 @@ checksum_add(struct checksum *c, const void *p, size_t n)
 	size_t have = c->n % 8, take;
 	bool wide = n >= 8;	/* so that a whole word can be read */
 
+	if (n == 0)		/* p may be NULL then */
+		return;
 	if (have) {
 		take = n < 8 - have ? n : 8 - have;
 		/* What is too much of a whole word is shifted out. */

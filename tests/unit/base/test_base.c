@@ -290,6 +290,9 @@ checksum_does_not_see_the_pieces(void **state)
 			checksum_add(&c, bytes + a, b - a);
 			checksum_add(&c, bytes + b, sizeof(bytes) - b);
 			assert_true(checksum_value(&c) == whole);
+			/* What is not there is no piece. */
+			checksum_add(&c, NULL, 0);
+			assert_true(checksum_value(&c) == whole);
 		}
 	for (size_t i = 0; i < 8 * sizeof(bytes); i++) {
 		bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
