@@ -9,6 +9,22 @@
 #define ARENA_BLOCK ((size_t)8192)
 #define ARENA_ALIGN (sizeof(max_align_t))
 
+/* A block outlives what was in it, and AddressSanitizer knows nothing of pieces:
+ * it is told, or a pointer into the round before would look as good as any. */
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_POISON
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_POISON
+#endif
+#endif
+#ifdef ARENA_POISON
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
 struct arena_block {
 	struct arena_block *next;
 	size_t used, size;
@@ -48,6 +64,7 @@ arena_reset(struct arena *a)
 	arena_release(a);
 	keep->next = NULL;
 	keep->used = 0;
+	ASAN_POISON_MEMORY_REGION(keep->data, keep->size);
 	a->blocks = keep;
 }
 
@@ -56,7 +73,7 @@ static void *
 take(struct arena *a, size_t n)
 {
 	struct arena_block *b = a->blocks;
-	size_t size;
+	size_t asked = n, size;
 	void *p;
 
 	if (n > a->max || a->used > a->max - n || n > SIZE_MAX / 2)
@@ -68,6 +85,7 @@ take(struct arena *a, size_t n)
 		b = mem_alloc(sizeof(*b) + size);
 		b->used = 0;
 		b->size = size;
+		ASAN_POISON_MEMORY_REGION(b->data, size);
 		/* A block of its own goes behind the one being filled. */
 		if (size != ARENA_BLOCK && a->blocks) {
 			b->next = a->blocks->next;
@@ -79,6 +97,7 @@ take(struct arena *a, size_t n)
 	}
 	p = (char *)b->data + b->used;
 	b->used += n;
+	ASAN_UNPOISON_MEMORY_REGION(p, asked);
 	return p;
 }
 

@@ -354,6 +354,46 @@ arena_counts_and_gives_back(void **state)
 	arena_release(&a);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#ifdef SANITIZED
+#include <sanitizer/asan_interface.h>
+
+/* The block is kept, and yet AddressSanitizer reports who still looks at what was
+ * in it, or behind the end of what is. */
+static void
+arena_forgets_what_was(void **state)
+{
+	struct arena a;
+	char *p, *q;
+
+	(void)state;
+	arena_init(&a, 100000);
+	p = arena_alloc(&a, 100);
+	assert_false(__asan_address_is_poisoned(p + 99));
+	assert_true(__asan_address_is_poisoned(p + 100));
+	arena_reset(&a);
+	assert_true(__asan_address_is_poisoned(p));
+	q = arena_alloc(&a, 10);
+	assert_ptr_equal(q, p);
+	assert_false(__asan_address_is_poisoned(q + 9));
+	assert_true(__asan_address_is_poisoned(q + 10));
+	arena_release(&a);
+}
+#else
+static void
+arena_forgets_what_was(void **state)
+{
+	(void)state;
+	skip();		/* make SANITIZE=1 */
+}
+#endif
+
 /* Formatting begins in what room there is; what comes out must not tell. */
 static void
 buf_formats_across_its_room(void **state)
@@ -561,6 +601,7 @@ main(void)
 		cmocka_unit_test(checksum_does_not_see_the_pieces),
 		cmocka_unit_test(checksum_is_the_same_in_all_versions),
 		cmocka_unit_test(arena_counts_and_gives_back),
+		cmocka_unit_test(arena_forgets_what_was),
 		cmocka_unit_test(buf_formats_across_its_room),
 		cmocka_unit_test(kept_directories_follow_the_path),
 		cmocka_unit_test(self_is_right_in_a_child),
