@@ -39,6 +39,7 @@ struct copy_head {
 	uint64_t n;
 	uint64_t sum;		/* of the n bytes behind it */
 };
+static const struct copy_head no_copy;
 
 /* One of a process, with the copy of one append at a time; a child of it has
  * its own. */
@@ -293,15 +294,13 @@ slot_copy_begin(const char *path, const struct slot_append *what,
 void
 slot_copy_end(void)
 {
-	static const struct copy_head none;
-
 	if (slot.copy < 0 || slot.owner != self_pid())
 		return;
 	slot.busy = false;
 	if (slot.map)
-		memcpy(slot.map, &none, sizeof(none));
+		memcpy(slot.map, &no_copy, sizeof(no_copy));
 	else
-		(void)file_pwrite_all(slot.copy, &none, sizeof(none), 0);
+		(void)file_pwrite_all(slot.copy, &no_copy, sizeof(no_copy), 0);
 }
 
 void
@@ -331,36 +330,62 @@ compare(int copy, const struct copy_head *h, int mbox, uint64_t n)
 	return answer;
 }
 
+/* The copy in slot i if it is of that append, or -1. */
+static int
+open_copy_of(int dir, unsigned i, const struct slot_append *what,
+    struct copy_head *h)
+{
+	struct stat st;
+	char name[24];
+	int fd;
+
+	(void)snprintf(name, sizeof(name), "%u.copy", i); /* fits */
+	fd = file_open_beneath(dir, name, O_RDWR, 0);
+	if (fd >= 0 && !(is_file_of_ours(fd, &st) &&
+	    file_pread_full(fd, h, sizeof(*h), 0) == (ssize_t)sizeof(*h) &&
+	    h->magic == COPY_MAGIC && h->busy &&
+	    memcmp(&h->what, what, sizeof(*what)) == 0))
+		file_close(&fd);
+	return fd;
+}
+
 enum slot_tail
 slot_copy_judge(const char *path, const struct slot_append *what, int mbox,
     uint64_t n)
 {
-	static const struct copy_head none;
 	enum slot_tail answer = SLOT_TAIL_UNKNOWN;
 	int dir = open_dir(path, FILE_NO_MAKE);
 	struct copy_head h;
-	struct stat st;
-	char name[24];
 
 	for (unsigned i = 0; dir >= 0 && i < SLOTS &&
 	    answer == SLOT_TAIL_UNKNOWN; i++) {
-		int fd;
+		int fd = open_copy_of(dir, i, what, &h);
 
-		(void)snprintf(name, sizeof(name), "%u.copy", i); /* fits */
-		fd = file_open_beneath(dir, name, O_RDWR, 0);
 		if (fd < 0)
 			continue;
-		if (is_file_of_ours(fd, &st) &&
-		    file_pread_full(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h) &&
-		    h.magic == COPY_MAGIC && h.busy &&
-		    memcmp(&h.what, what, sizeof(*what)) == 0 &&
-		    h.n == what->new_size - what->old_size &&
+		if (h.n == what->new_size - what->old_size &&
 		    h.n <= SLOT_COPY_MAX && n < h.n)
 			answer = compare(fd, &h, mbox, n);
 		if (answer != SLOT_TAIL_UNKNOWN)
-			(void)file_pwrite_all(fd, &none, sizeof(none), 0);
+			(void)file_pwrite_all(fd, &no_copy, sizeof(no_copy), 0);
 		file_close(&fd);
 	}
 	file_close(&dir);
 	return answer;
+}
+
+void
+slot_copy_drop(const char *path, const struct slot_append *what)
+{
+	int dir = open_dir(path, FILE_NO_MAKE);
+	struct copy_head h;
+
+	for (unsigned i = 0; dir >= 0 && i < SLOTS; i++) {
+		int fd = open_copy_of(dir, i, what, &h);
+
+		if (fd >= 0)
+			(void)file_pwrite_all(fd, &no_copy, sizeof(no_copy), 0);
+		file_close(&fd);
+	}
+	file_close(&dir);
 }

@@ -57,5 +57,7 @@ enum slot_tail {
  * dead process left; a copy that was found is not needed afterwards. */
 enum slot_tail slot_copy_judge(const char *dir, const struct slot_append *what,
     int mbox, uint64_t n);
+/* Who announced that append is dead, and nobody will ask about it any more. */
+void slot_copy_drop(const char *dir, const struct slot_append *what);
 
 #endif

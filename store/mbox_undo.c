@@ -311,8 +311,13 @@ undo_repair(struct undo *u, int dirfd, const char *name, uint64_t *size,
 		return 0;
 	if (fstat(u->fd, &st) < 0)
 		return verdict_errno(v, errno, "fstat");
-	/* A record that was copied with the file, or other mail behind it. */
-	if (r.ino != (uint32_t)st.st_ino || *size <= r.old_size || *size > r.new_size)
+	if (r.ino != (uint32_t)st.st_ino)	/* copied with the file */
+		return 0;
+	u->found = true;
+	u->found_old = r.old_size;
+	u->found_new = r.new_size;
+	/* Nothing was appended, or there is other mail behind it. */
+	if (*size <= r.old_size || *size > r.new_size)
 		return 0;
 	if (end_of_text(u->fd, r.old_size, *size, &end) < 0)
 		return verdict_errno(v, errno, "read behind the undo record");
@@ -382,6 +387,19 @@ end_copy(struct undo *u)
 	u->copied = false;
 }
 
+/* The record will be ours: of the append that it tells of, a copy may be there
+ * still, and would have its slot for itself. */
+static void
+drop_copy(struct undo *u, ino_t ino)
+{
+	struct slot_append what = { .ino = ino, .old_size = u->found_old,
+	    .new_size = u->found_new };
+
+	if (u->slot_dir)
+		slot_copy_drop(u->slot_dir, &what);
+	u->found = false;
+}
+
 int
 undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
     const struct undo_plan *plan, struct str copy, struct verdict *v)
@@ -393,6 +411,8 @@ undo_begin(struct undo *u, int dirfd, const char *name, ino_t ino,
 
 	if (u->place == UNDO_OFF)
 		return 0;
+	if (u->found)
+		drop_copy(u, ino);
 	u->copied = u->slot_dir && slot_copy_begin(u->slot_dir, &what, copy,
 	    checksum_value(&plan->sums));
 	memcpy(r.sum, plan->sum, sizeof(r.sum));

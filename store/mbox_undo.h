@@ -60,6 +60,8 @@ struct undo {
 	int file;	/* the record file, or -1 */
 	const char *slot_dir;	/* for mbox_slot.h; NULL: none */
 	bool copied;	/* the slot has the copy of our append */
+	bool found;	/* the record is of an append whose end was not noted: */
+	uint64_t found_old, found_new;
 };
 
 /* Chooses the marks for appending (old_size, new_size]. */

@@ -392,6 +392,91 @@ many_at_once_use_one_slot(void **state)
 	assert_int_equal(count_in("locks", name, sizeof(name)), 2);
 }
 
+/* Copies in slots that belong to appends of which nobody noted the end. */
+static unsigned
+count_waiting_copies(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 256; i++) {
+		char path[600];
+		uint32_t head[2];	/* magic, busy */
+		int fd;
+
+		(void)snprintf(path, sizeof(path), "%s/locks/%u.copy", root, i);
+		fd = open(path, O_RDONLY);
+		if (fd < 0)
+			continue;
+		if (file_pread_full(fd, head, sizeof(head), 0) ==
+		    (ssize_t)sizeof(head))
+			n += head[1] != 0;
+		close(fd);
+	}
+	return n;
+}
+
+/* Killed when n of both mboxes had the message and none was synced. */
+static void
+die_over(const struct mailbox_spec *specs, size_t n)
+{
+	struct source src = { .mem = message, .fd = -1,
+	    .n = sizeof(message) - 1 };
+	struct content c = { .sender = STR("a@b"), .when = 1795226089,
+	    .message = &src, .body = 12 };
+	struct mailbox *mbs[2] = { NULL };
+	struct verdict v = VERDICT_INIT;
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid > 0) {
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		return;
+	}
+	for (size_t i = 0; i < 2; i++)
+		if (mailbox_open(&specs[i], &c, &mbs[i], &v) < 0)
+			_exit(1);
+	for (size_t i = 0; i < n; i++)
+		if (mailbox_publish(mbs[i], &v) < 0)
+			_exit(2);
+	(void)raise(SIGKILL);
+	_exit(3);
+}
+
+/* Whatever became of an append that nobody ended, whole, torn or never begun:
+ * its copy is for the next delivery to that mbox, and no longer. */
+static void
+copies_of_the_dead_do_not_stay(void **state)
+{
+	static const size_t lengths[] = { sizeof(COPY) - 1, 20, 0 };
+	struct mailbox_spec specs[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		specs[i] = spec_of(MAILBOX_MBOX, i ? "b" : "a");
+		specs[i].lock = (struct mbox_lock_how){ .slot_dir = root,
+		    .order = { MBOX_LOCK_FCNTL } };
+	}
+	for (size_t n = 1; n <= 2; n++)
+		for (size_t k = 0; k < sizeof(lengths) / sizeof(*lengths); k++) {
+			char path[600];
+
+			die_over(specs, n);
+			assert_int_equal(count_waiting_copies(), 1);
+			path_of("a", path, sizeof(path));
+			assert_int_equal(truncate(path, (off_t)lengths[k]), 0);
+			assert_true(store_together(specs, 2, 1));
+			assert_int_equal(count_waiting_copies(), 0);
+			assert_file("a", k == 0 ? COPY COPY : COPY);
+			assert_file("b", n == 1 ? COPY : COPY COPY);
+			for (int i = 0; i < 2; i++) {
+				path_of(i ? "b" : "a", path, sizeof(path));
+				assert_int_equal(unlink(path), 0);
+			}
+		}
+}
+
 static bool
 has_copy_in_memory(void)
 {
@@ -797,6 +882,7 @@ main(void)
 		WITH_ROOT(rewritten_box_is_left_alone),
 		WITH_ROOT(many_at_once_use_one_slot),
 		WITH_ROOT(children_do_not_have_the_copy),
+		WITH_ROOT(copies_of_the_dead_do_not_stay),
 		WITH_ROOT(dead_locks_are_broken_and_living_ones_not),
 		WITH_ROOT(liblockfile_serves_too),
 		WITH_ROOT(fcntl_of_others_is_respected),
