@@ -233,6 +233,12 @@ retry_open(int dirfd, struct retry **r_r, struct verdict *v)
 		verdict_errno(v, errno, "map " NAME);
 		goto fail;
 	}
+	/* A filter reads what strangers wrote: with the secret and the slots
+	 * it could make mail known that nobody has stored. */
+	if (madvise(r->file, sizeof(struct file), MADV_DONTFORK) < 0) {
+		verdict_errno(v, errno, "keep " NAME " from children");
+		goto fail;
+	}
 	if (memcmp(r->file->head.magic, MAGIC, sizeof(r->file->head.magic)) != 0 ||
 	    r->file->head.slots != RETRY_SLOTS) {
 		verdict_set(v, V_CONFIG, NAME " is not a retry journal");

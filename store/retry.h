@@ -20,7 +20,8 @@
  * would cost what a delivery costs.
  *
  * The key is a SipHash under a random key of the file, so that nobody can
- * make a message that looks like another's.
+ * make a message that looks like another's. A child does not have the map: it
+ * may be a filter.
  */
 #ifndef STORE_RETRY_H
 #define STORE_RETRY_H

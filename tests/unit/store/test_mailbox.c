@@ -20,6 +20,7 @@
 #include "store/base/file.h"
 #include "store/folder.h"
 #include "store/mailbox.h"
+#include "tests/unit/maps.h"
 #include "tests/unit/tree.h"
 
 static char root[64];
@@ -477,22 +478,6 @@ copies_of_the_dead_do_not_stay(void **state)
 		}
 }
 
-static bool
-has_copy_in_memory(void)
-{
-	struct buf b;
-	int fd = open("/proc/self/maps", O_RDONLY);
-	bool there;
-
-	buf_init(&b, 10000000);
-	assert_true(fd >= 0);
-	assert_int_equal(file_read_whole(fd, &b), 0);
-	close(fd);
-	there = str_find(buf_str(&b), STR(".copy\n")) >= 0;
-	buf_release(&b);
-	return there;
-}
-
 static int
 wait_for(pid_t pid)
 {
@@ -511,13 +496,13 @@ store_and_fork(const struct mailbox_spec *spec, int times, int generations)
 	struct verdict v;
 	pid_t pid;
 
-	if (has_copy_in_memory())
+	if (has_in_memory(".copy"))
 		return 1;
 	for (int i = 0; i < times; i++)
 		if (deliver(spec, &v) < 0)
 			return 2;
 	/* From the second on. */
-	if (!has_copy_in_memory())
+	if (!has_in_memory(".copy"))
 		return NOT_MAPPED;
 	if (generations == 1)
 		return 0;

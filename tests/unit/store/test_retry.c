@@ -15,6 +15,7 @@
 #include "store/base/clock.h"
 #include "store/mailbox_find.h"
 #include "store/retry.h"
+#include "tests/unit/maps.h"
 
 #define HOUR_MS 3600000
 
@@ -148,6 +149,22 @@ others_at_work_and_dead(void **state)
 	}
 }
 
+/* A filter is a child, and reads what strangers wrote. */
+static void
+a_child_does_not_have_it(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_true(has_in_memory("/retry.journal"));
+	pid = fork();
+	if (pid == 0)
+		_exit(has_in_memory("/retry.journal"));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void
 old_entries_make_room(void **state)
 {
@@ -277,6 +294,7 @@ main(void)
 		cmocka_unit_test(whatever_differs_is_another),
 		cmocka_unit_test(it_is_forgotten_in_time),
 		cmocka_unit_test(others_at_work_and_dead),
+		cmocka_unit_test(a_child_does_not_have_it),
 		cmocka_unit_test(old_entries_make_room),
 		cmocka_unit_test(an_interrupted_copy_is_found),
 		cmocka_unit_test(what_stands_in_its_place_is_refused),
