@@ -112,13 +112,23 @@ fault(int sig, siginfo_t *info, void *context)
 }
 
 /* A child has the memory and the descriptors, but no locks: it is somebody
- * else. */
+ * else. Most are filters, which read what strangers wrote: what is kept for
+ * the next delivery they do not have. */
 static void
 forked(void)
 {
-	for (size_t i = 0; i < LEDGER_KEEP; i++)
-		if (kept[i])
-			kept[i]->token = 0;
+	for (size_t i = 0; i < LEDGER_KEEP; i++) {
+		struct ledger *l = kept[i];
+
+		if (!l)
+			continue;
+		l->token = 0;
+		if (l->refs || !l->map)
+			continue;
+		(void)munmap(l->map, l->size);
+		l->map = NULL;
+		l->lost = 1;
+	}
 }
 
 static void

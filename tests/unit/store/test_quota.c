@@ -16,6 +16,7 @@
 #include "store/maildirsize.h"
 #include "store/quota.h"
 #include "store/quota_ledger.h"
+#include "tests/unit/maps.h"
 
 static char top[64];
 
@@ -249,6 +250,44 @@ ledger_keeps_many_accounts(void **state)
 	ledger_close(&l);
 }
 
+/* A filter is a child: what is kept for the next delivery is not its, and who
+ * wants a ledger opens it anew. */
+static void
+kept_ledgers_are_not_the_childs(void **state)
+{
+	struct verdict v = VERDICT_INIT;
+	struct ledger *l;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(ledger_open(top, "x/quota.ledger", LEDGER_WRITE, &l,
+	    &v), 0);
+	assert_int_equal(ledger_lock(l, &v), 0);
+	ledger_unlock(l);
+	ledger_close(&l);
+	assert_true(has_in_memory("/quota.ledger"));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (has_in_memory("/quota.ledger"))
+			_exit(1);
+		if (ledger_open(top, "x/quota.ledger", LEDGER_WRITE, &l, &v) < 0 ||
+		    ledger_lock(l, &v) < 0)
+			_exit(2);
+		ledger_unlock(l);
+		_exit(ledger_lost(l) ? 3 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(ledger_open(top, "x/quota.ledger", LEDGER_WRITE, &l,
+	    &v), 0);
+	assert_false(ledger_lost(l));
+	assert_int_equal(ledger_lock(l, &v), 0);
+	ledger_unlock(l);
+	ledger_close(&l);
+}
+
 /* A child reserves and dies without a word. */
 static void
 reservation_of_the_dead_is_dropped(void **state)
@@ -373,6 +412,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(maildirsize_is_remembered,
 		    make_top, remove_top),
 		cmocka_unit_test_setup_teardown(ledger_keeps_many_accounts,
+		    make_top, remove_top),
+		cmocka_unit_test_setup_teardown(kept_ledgers_are_not_the_childs,
 		    make_top, remove_top),
 		cmocka_unit_test_setup_teardown(
 		    reservation_of_the_dead_is_dropped, make_top, remove_top),
