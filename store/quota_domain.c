@@ -14,6 +14,8 @@ struct found {
 
 struct walk {
 	struct str domain;
+	const struct ledger_entry *before;	/* sorted */
+	size_t before_n;
 	struct found *list;
 	size_t n, room;
 };
@@ -25,18 +27,36 @@ by_key(const void *a, const void *b)
 	return memcmp(a, b, LEDGER_KEY);
 }
 
+static const struct ledger_entry *
+in_entries(const struct ledger_entry *list, size_t n,
+    const struct ledger_key *key)
+{
+	return n ? bsearch(key, list, n, sizeof(*list), by_key) : NULL;
+}
+
+/* A delivery died there: maildirsize may know nothing of what it stored. */
+static bool
+in_doubt(const struct walk *w, const struct ledger_key *key)
+{
+	const struct ledger_entry *e = in_entries(w->before, w->before_n, key);
+
+	return e && (e->flags & LEDGER_DOUBT);
+}
+
 static int
 take(void *arg, struct str local, const struct quota_place *place,
     struct verdict *v)
 {
 	struct walk *w = arg;
+	struct ledger_key key = ledger_key_of(local, w->domain);
 	struct quota_place p = *place;
 	struct quota_found f;
-	int r;
+	int r = 0;
 
 	p.limits.messages = p.format == MAILBOX_MBOX ? 0 : p.limits.messages;
 	quota_found_init(&f);
-	r = quota_usage(&p, QUOTA_PEEK, &f, v);
+	if (!in_doubt(w, &key))
+		r = quota_usage(&p, QUOTA_PEEK, &f, v);
 	if (r == 0)
 		r = quota_usage(&p, QUOTA_SCAN, &f, v);
 	if (r > 0) {
@@ -45,8 +65,7 @@ take(void *arg, struct str local, const struct quota_place *place,
 			w->list = mem_realloc(w->list,
 			    w->room * sizeof(*w->list));
 		}
-		w->list[w->n++] = (struct found){
-		    ledger_key_of(local, w->domain), f.usage.bytes };
+		w->list[w->n++] = (struct found){ key, f.usage.bytes };
 	}
 	quota_found_release(&f);
 	return r < 0 ? -1 : 0;
@@ -65,13 +84,6 @@ sort_found(struct walk *w)
 		if (n == 0 || by_key(&w->list[n - 1], &w->list[i]) != 0)
 			w->list[n++] = w->list[i];
 	w->n = n;
-}
-
-static const struct ledger_entry *
-in_entries(const struct ledger_entry *list, size_t n,
-    const struct ledger_key *key)
-{
-	return n ? bsearch(key, list, n, sizeof(*list), by_key) : NULL;
 }
 
 /*
@@ -94,8 +106,7 @@ part_of(struct ledger *l, const struct found *f,
 }
 
 static int
-write_down(struct ledger *l, const struct walk *w,
-    const struct ledger_entry *before, size_t before_n, struct verdict *v)
+write_down(struct ledger *l, const struct walk *w, struct verdict *v)
 {
 	struct ledger_head *h = ledger_head(l);
 	struct ledger_entry *now, e;
@@ -116,8 +127,8 @@ write_down(struct ledger *l, const struct walk *w,
 			e = *x;
 		else
 			ledger_find(l, &f->key, &e);
-		e.counted = part_of(l, f, in_entries(before, before_n, &f->key),
-		    x, known);
+		e.counted = part_of(l, f, in_entries(w->before, w->before_n,
+		    &f->key), x, known);
 		total += e.counted;
 		if ((!x || e.counted != x->counted) && ledger_put(l, &e, v) < 0)
 			goto out;
@@ -155,7 +166,7 @@ quota_domain_count(struct ledger *l, const struct quota_account *a,
 	struct ledger_sum mine, all;
 	struct ledger_key none = { { 0 } };
 	int64_t began = clock_now_us();
-	size_t before_n = 0;
+	bool known;
 	int r = ledger_count_begin(l, v);
 
 	if (r < 0)
@@ -170,19 +181,21 @@ quota_domain_count(struct ledger *l, const struct quota_account *a,
 		goto out;
 	}
 	ledger_flying(l, &none, &mine, &all);
+	known = ledger_head(l)->known;
 	/* Nobody begins while the total is not known, so this ends. */
-	if (!ledger_head(l)->known && all.count)
+	if (!known && all.count)
 		verdict_set(v, V_BOX_BUSY,
 		    "quota: deliveries end before the domain is counted");
 	else
 		r = 0;
 	if (r == 0)
-		ledger_entries(l, &before, &before_n);
+		ledger_entries(l, &before, &w.before_n);
 	ledger_unlock(l);
 	if (r < 0)
 		goto out;
-	if (before_n)
-		qsort(before, before_n, sizeof(*before), by_key);
+	if (w.before_n)
+		qsort(before, w.before_n, sizeof(*before), by_key);
+	w.before = before;
 	r = a->walk(a->walk_arg, take, &w, v);
 	if (r < 0)
 		goto out;
@@ -190,7 +203,13 @@ quota_domain_count(struct ledger *l, const struct quota_account *a,
 	r = ledger_lock(l, v);
 	if (r < 0)
 		goto out;
-	r = write_down(l, &w, before, before_n, v);
+	/* One of those who were on their way has died: what the others have
+	 * stored since is neither in what was found nor in their entries. */
+	if (known && !ledger_head(l)->known)
+		r = verdict_set(v, V_BOX_BUSY,
+		    "quota: the domain is to be counted again");
+	else
+		r = write_down(l, &w, v);
 	if (r == 0) {
 		int64_t now = clock_now_us();
 

@@ -137,6 +137,26 @@ def test_domain_limit_stops_the_second_user(site, domain):
 
 
 @FORMATS
+def test_domain_counts_what_the_dead_have_stored(site, domain):
+    """Killed when the message lay in the mailbox, and before it was counted."""
+    site.configure(domain_quota_bytes=10000)
+    site.add(domain, "anna")
+    assert deliver(site, domain, 3500) == 0
+    call = {D["mbox"]: "fdatasync:signal=KILL",
+            D["maildir"]: "fsync:signal=KILL:when=2"}
+    r = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e",
+                        f"inject={call[domain]}"] +
+                       site.command("-f", "a@b.test", "--", domain, "fred"),
+                       input=mail(3500), env=site.environment(), check=False)
+    assert r.returncode == -9
+    assert used(site, domain) > 7000
+    assert deliver(site, domain, 3500, "anna") == 69
+    assert deliver(site, domain, 1000, "anna") == 0
+    assert deliver(site, domain, 200) == 0      # and finds what is missing
+    unchanged(site, domain)
+
+
+@FORMATS
 def test_exempt_folders(site, domain):
     site.configure(quota_bytes=10000, quota_exempt=["Trash"],
                    folder_path="%h/mail", autocreate=True)
