@@ -637,7 +637,7 @@ static uint64_t
 reserve(struct redo *r, size_t n)
 {
 	struct redo_shared *s = r->shared;
-	uint64_t want = (n + REDO_PAGE - 1) / REDO_PAGE, most = r->size / REDO_PAGE;
+	uint64_t want = redo_room(n) / REDO_PAGE, most = r->size / REDO_PAGE;
 	uint64_t c = atomic_load(&s->cursor), page;
 
 	do {

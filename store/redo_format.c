@@ -279,8 +279,7 @@ redo_walk(const struct redo *r, unsigned which,
 			at += REDO_PAGE;	/* torn, or the end */
 		} else {
 			result = each(arg, &h, str_mem(body, (size_t)h.n));
-			at += (sizeof(h) + h.n + REDO_PAGE - 1) / REDO_PAGE *
-			    REDO_PAGE;
+			at += redo_room(sizeof(h) + h.n);
 		}
 	}
 	free(body);

@@ -41,6 +41,13 @@ struct redo_record {
 	uint64_t sum;			/* of all before it */
 };
 
+/* Bytes that n take in a segment: whole pages. */
+static inline uint64_t
+redo_room(uint64_t n)
+{
+	return (n + REDO_PAGE - 1) / REDO_PAGE * REDO_PAGE;
+}
+
 struct redo {
 	int dir;
 	int lock;

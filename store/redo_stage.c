@@ -38,7 +38,7 @@ offset_of_bytes(unsigned slots, uint64_t pages)
 	size_t n = slots * sizeof(struct redo_staged) +
 	    (words(slots) + 2 * words(pages)) * sizeof(uint64_t);
 
-	return (n + REDO_PAGE - 1) / REDO_PAGE * REDO_PAGE;
+	return (size_t)redo_room(n);
 }
 
 int
@@ -199,18 +199,12 @@ struct look {
 	unsigned slot;
 };
 
-static size_t
-room_of(size_t n)
-{
-	return (n + REDO_PAGE - 1) / REDO_PAGE * REDO_PAGE;
-}
-
 /* Whoever wrote there. */
 static bool
 makes_sense(const struct redo_stage *g, const struct look *l)
 {
 	return l->n > 0 && l->n <= REDO_STAGE_BYTES && l->at % REDO_PAGE == 0 &&
-	    l->at > 0 && l->at / REDO_PAGE + room_of(l->n) / REDO_PAGE <=
+	    l->at > 0 && l->at / REDO_PAGE + redo_room(l->n) / REDO_PAGE <=
 	    g->pages;
 }
 
@@ -310,7 +304,7 @@ redo_stage_write(struct redo_stage *g, int fd, uint32_t generation)
 	while ((n = look_for(g, generation, &from, found)) > 0) {
 		qsort(found, n, sizeof(*found), by_place);
 		for (size_t i = 0; i < n; i++) {
-			room = room_of(found[i].n);
+			room = (size_t)redo_room(found[i].n);
 			if ((run.at + run.n != found[i].at ||
 			    run.n + room > TOGETHER) &&
 			    write_run(g, fd, generation, &run) < 0)

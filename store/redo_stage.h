@@ -3,7 +3,7 @@
  *
  * A file has one writer at a time. When each process writes its own record, 64
  * of them queue for the inode's lock, spin and sleep (measured: 33 of the 42
- * us that writing a record took). So while somebody syncs, those who come put
+ * us that writing a record took). So while somebody writes, those who come put
  * their records into shared memory, each into a place of its own, and whoever
  * syncs next writes them all, neighbours with one call.
  *
