@@ -274,8 +274,7 @@ look_log(struct check *k, const struct settings *s)
 	struct verdict v = VERDICT_INIT;
 
 	if (s->delivery_log && redo_look(s->state_dir,
-	    s->delivery_log < REDO_SIZE_LEAST ? REDO_SIZE_LEAST :
-	    s->delivery_log, &v) < 0)
+	    redo_size(s->delivery_log), &v) < 0)
 		problem(k, "delivery_log", "", v.detail);
 }
 

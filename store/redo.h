@@ -72,6 +72,13 @@ struct redo_copy {
 	dev_t dev;		/* file system of the mailbox */
 };
 
+/* What settings.delivery_log comes to: 0 is no log. */
+static inline uint64_t
+redo_size(uint64_t wanted)
+{
+	return wanted && wanted < REDO_SIZE_LEAST ? REDO_SIZE_LEAST : wanted;
+}
+
 enum redo_state {
 	REDO_CLEAN,	/* nothing is left */
 	REDO_UNSYNCED,	/* of this boot: the kernel still has it all */

@@ -145,10 +145,8 @@ open_log(struct service *s, struct verdict *v)
 	const struct settings *set = &s->config.global;
 	struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
 	int64_t deadline = clock_mono_ms() + LOCK_WAIT_MS;
-	uint64_t size = set->delivery_log;
+	uint64_t size = redo_size(set->delivery_log);
 
-	if (size && size < REDO_SIZE_LEAST)
-		size = REDO_SIZE_LEAST;
 	while (redo_open(set->state_dir, size, s->board->slots, &s->redo,
 	    v) < 0) {
 		if (v->why != V_BOX_BUSY || clock_mono_ms() > deadline)
@@ -196,8 +194,7 @@ complain(const struct settings *set, const struct verdict *v)
 static void
 say_in_use(const struct settings *set)
 {
-	uint64_t size = set->delivery_log < REDO_SIZE_LEAST ?
-	    REDO_SIZE_LEAST : set->delivery_log;
+	uint64_t size = redo_size(set->delivery_log);
 
 	metrics_add(METRIC_LOG_ROOM, size);
 	log_say(SET_LOG_INFO, "delivery log: %llu MB in %s/" REDO_DIR,
