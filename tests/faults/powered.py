@@ -22,6 +22,7 @@ import agents
 import mounts
 from harness import until
 from harness.lmtp import Lmtpd
+from harness.proc import alive, descendants
 from harness.site import Site
 
 FILE_SYSTEMS = {
@@ -57,34 +58,14 @@ def sync_file_system(path):
     subprocess.run(["sync", "-f", str(path)], check=True)
 
 
-def all_pids(top):
-    """A process and what comes of it."""
-    r = subprocess.run(["ps", "-eo", "pid=,ppid="], stdout=subprocess.PIPE,
-                       check=True, text=True)
-    pairs = [tuple(map(int, line.split())) for line in r.stdout.splitlines()]
-    found = [top]
-    for pid in found:
-        found += [p for p, parent in pairs if parent == pid]
-    return found
-
-
 def kill_all(service):
     """As the kernel does at the end: nobody says anything any more."""
-    pids = all_pids(service.process.pid)
+    pids = descendants(service.process.pid)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     service.process.wait()
-    until(lambda: not any(os.path.exists(f"/proc/{p}/maps") and
-                          alive(p) for p in pids), of="all to be dead")
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-            return f.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    until(lambda: not any(map(alive, pids)), of="all to be dead")
 
 
 class Machine:

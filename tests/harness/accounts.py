@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from . import GID, TOP, UID, until
+from .proc import children
 from .sendmail import free_port
 from .site import sane
 
@@ -116,9 +117,7 @@ class Postgres:
 
     def processes(self):
         top = int((self.data / "postmaster.pid").read_text().split()[0])
-        kids = subprocess.run(["ps", "-o", "pid=", "--ppid", str(top)],
-                              stdout=subprocess.PIPE, check=False).stdout
-        return [top] + [int(p) for p in kids.split()]
+        return [top] + children(top)
 
     def freeze(self):
         for pid in self.processes():

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from . import as_vmail, until
+from .proc import children, confined
 from .site import sane
 
 
@@ -78,9 +79,15 @@ class Lmtpd:
 
     def pids(self):
         """Its workers and helpers."""
-        r = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
-                           stdout=subprocess.PIPE, check=False)
-        return [int(p) for p in r.stdout.split()]
+        return children(self.process.pid)
+
+    def workers(self):
+        """Those that have confined themselves, as they do before they accept."""
+        return [p for p in self.pids() if confined(p)]
+
+    def helpers(self):
+        """The others."""
+        return [p for p in self.pids() if confined(p) is False]
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)

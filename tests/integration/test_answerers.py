@@ -9,6 +9,7 @@ import pytest
 
 from harness import until
 from harness.hosted import end, nobody_listens, restart, serve_maps
+from harness.proc import children, open_files
 from test_accounts import SocketMap
 from test_smtp_time import Netstrings, ask_policy, populate
 
@@ -25,36 +26,25 @@ def service(site):
     lmtpd.stop()
 
 
-def children(service):
-    r = subprocess.run(["ps", "-o", "pid=", "--ppid", str(service.process.pid)],
-                       stdout=subprocess.PIPE, check=False)
-    return {int(pid) for pid in r.stdout.split()}
-
-
 def holders(service):
     """Process -> how many connected sockets it holds besides its own."""
     found = {}
-    for pid in children(service):
-        try:
-            links = [os.readlink(f"/proc/{pid}/fd/{fd}")
-                     for fd in os.listdir(f"/proc/{pid}/fd")]
-        except OSError:
-            continue
-        found[pid] = sum(link.startswith("socket:") for link in links)
+    for pid in children(service.process.pid):
+        found[pid] = sum(f.startswith("socket:") for f in open_files(pid))
     return found
 
 
 def test_many_quiet_connections_and_few_processes(service):
     one = Netstrings(service.map)
     assert one.ask(ASK) == ANSWER
-    before = until(lambda: children(service), of="processes")
+    before = until(lambda: children(service.process.pid), of="processes")
     callers = [Netstrings(service.map) for _ in range(MANY)]
     # All are served, however quiet the others are; asked in any order.
     for c in callers:
         assert c.ask(ASK) == ANSWER
     for c in reversed(callers):
         assert c.ask("vbox_domain no.test") == "NOTFOUND "
-    assert len(children(service)) <= len(before) + 2
+    assert len(children(service.process.pid)) <= len(before) + 2
     # Two share them, about equally.
     busy = sorted(n for n in holders(service).values() if n > MANY / 4)
     assert len(busy) == 2 and busy[0] > 0.5 * busy[1], busy
@@ -143,7 +133,7 @@ def test_a_death_takes_only_its_own_along(service):
     held = holders(service)
     victim = max(held, key=held.get)
     os.kill(victim, signal.SIGKILL)
-    until(lambda: victim not in children(service), of="the end of it")
+    until(lambda: victim not in children(service.process.pid), of="the end of it")
 
     def lives(c):
         try:
@@ -165,13 +155,14 @@ def test_reload_and_end(site, service):
     quiet; a new one is never refused. The end cuts no answer."""
     old = Netstrings(service.map)
     assert old.ask(ASK) == ANSWER
-    pids = children(service)
+    pids = set(children(service.process.pid))
     service.process.send_signal(signal.SIGHUP)
     fresh = Netstrings(service.map)
     assert fresh.ask(ASK) == ANSWER
     assert old.read() is None       # within RETIRE_MS
     # Of those before only the submit helper may be left, for a moment.
-    until(lambda: len(children(service) & pids) <= 1, of="the end of the old")
+    until(lambda: len(pids.intersection(children(service.process.pid))) <= 1,
+          of="the end of the old")
     fresh2 = Netstrings(service.map)
     assert fresh2.ask(ASK) == ANSWER
     service.process.terminate()

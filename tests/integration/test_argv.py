@@ -11,6 +11,7 @@ import pytest
 
 from harness import GID, SANITIZED, UID, until
 from harness.mbox import body, fields, split_mbox
+from harness.proc import open_files, status, unread
 from harness.site import sane
 
 LETTER = b"Subject: hello\n\nhello, fred\n"
@@ -193,13 +194,8 @@ def waiting_delivery(site, domain="d1.test", **popen):
     p.stdin.flush()
     until(lambda: status(p.pid).get("Uid", "").split() == [str(UID)] * 4,
           of="a change of identity")
+    until(lambda: unread(p.stdin) == 0, of="what was written to be read")
     return p
-
-
-def status(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in f
-                    if ":\t" in line)
 
 
 @pytest.mark.parametrize("domain", ["d1.test", "d2.test"])
@@ -360,9 +356,8 @@ def test_leaked_descriptors_are_closed(site):
     leak = [os.open("/etc/passwd", os.O_RDONLY) for _ in range(100)]
     try:
         p = waiting_delivery(site, pass_fds=leak)
-        open_files = [os.readlink(f"/proc/{p.pid}/fd/{fd}")
-                      for fd in os.listdir(f"/proc/{p.pid}/fd")]
-        assert "/etc/passwd" not in open_files
+        files = open_files(p.pid)
+        assert files and "/etc/passwd" not in files
         p.communicate(timeout=60)
         assert p.returncode == 0
     finally:

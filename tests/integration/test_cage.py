@@ -8,6 +8,7 @@ import pytest
 
 from harness.accounts import Vboxadm
 from harness.lmtp import Lmtpd
+from harness.proc import children
 
 SECRET = b"a secret of more than enough letters\n"
 
@@ -113,12 +114,6 @@ def test_a_home_of_the_directory(site):
     with Lmtpd(site) as service:
         send(site, service, b"at home")
     assert len(list((other / "fred/Maildir/new").iterdir())) == 1
-
-
-def children(pid):
-    r = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)],
-                       stdout=subprocess.PIPE, check=False)
-    return [int(p) for p in r.stdout.split()]
 
 
 def test_a_filter_that_stands_still(site):

@@ -17,6 +17,7 @@ from harness.accounts import Vboxadm
 from harness.attachments import (JPEG, attach, example_policy, exe, files,
                                  harmless, hostile, part, png, wrap, zipped)
 from harness.lmtp import Client, Lmtpd, stdio
+from harness.proc import children, traced
 from harness.site import Site, new_directory
 
 RULES = example_policy(TOP / "contrib" / "vbox.conf")
@@ -517,8 +518,8 @@ def test_who_has_no_policy_pays_nothing_in_the_service(site):
         tracer = subprocess.Popen(
             ["strace", "-f", "-qq", "-o", trace, "-p", ",".join(
                 map(str, service.pids()))], stderr=subprocess.DEVNULL)
-        until(lambda: all("TracerPid:\t0" not in Path(
-            f"/proc/{p}/status").read_text() for p in service.pids()))
+        until(lambda: all(
+            traced(p) for p in service.pids()))
         with service.connect() as c:
             c.hello()
             assert c.message(["fred@d2.test"], EXE)[1][0].startswith("250")
@@ -553,8 +554,8 @@ def test_many_recipients_are_one_look(site):
             ["strace", "-f", "-qq", "-e", "trace=clone,fork,vfork,clone3", "-o",
              trace, "-p", ",".join(map(str, service.pids()))],
             stderr=subprocess.DEVNULL)
-        until(lambda: all("TracerPid:\t0" not in Path(
-            f"/proc/{p}/status").read_text() for p in service.pids()))
+        until(lambda: all(
+            traced(p) for p in service.pids()))
         with service.connect() as c:
             c.hello()
             answers = c.message([f"{n}@d2.test" for n in [*names, "free", "own"]],
@@ -576,14 +577,6 @@ def test_many_recipients_are_one_look(site):
         got = [p.read_bytes() for p in boxes[0].iterdir()]
         assert len(got) == 1 and got[0].count(b"X-Vbox-Content: tag;") == 1, n
     assert b"X-Vbox-Content" not in site.messages("d2.test", "free")[0]
-
-
-def children(pid):
-    try:
-        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children"
-                                     ).read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def test_a_thousand_messages_while_filters_are_killed(site):

@@ -11,6 +11,7 @@ from harness import SANITIZED
 from harness.lmtp import Lmtpd
 from harness.mbox import body, fields
 from harness.outbox import Outbox
+from harness.proc import status
 from test_sieve import folder
 
 LETTER = (b"From: Anna <anna@client.test>\nTo: fred@d1.test\n"
@@ -137,11 +138,8 @@ def test_a_message_of_a_header_only(site, domain):
 
 def most_memory(service):
     """What the largest of its processes ever had, in bytes."""
-    def most(pid):
-        with open(f"/proc/{pid}/status", encoding="ascii") as f:
-            return next(int(x.split()[1]) * 1024 for x in f
-                        if x.startswith("VmHWM:"))
-    return max(most(p) for p in service.pids())
+    return max(int(status(p).get("VmHWM", "0 kB").split()[0]) * 1024
+               for p in service.pids())
 
 
 def test_many_recipients_of_a_large_message(site):

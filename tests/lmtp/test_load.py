@@ -103,22 +103,9 @@ class Load:
             t.join()
 
 
-def children(service, confined):
-    """Workers are confined, helpers of the master are not."""
-    pids = []
-    for pid in service.pids():
-        try:
-            with open(f"/proc/{pid}/status", encoding="ascii") as f:
-                if ("Seccomp:\t2" in f.read()) == confined:
-                    pids.append(pid)
-        except OSError:
-            pass
-    return pids
-
-
-def kill_a_worker(service, confined=True):
+def kill_a_worker(service, worker=True):
     """SIGKILL for one that serves, if there is one."""
-    pids = children(service, confined)
+    pids = service.workers() if worker else service.helpers()
     if pids:
         try:
             os.kill(random.choice(pids), signal.SIGKILL)
@@ -240,7 +227,7 @@ def test_everybody_is_killed(site):
             if load.next / MESSAGES >= due:
                 events[count]()
                 count += 1
-            kill_a_worker(service, confined=kills % 5 != 0)
+            kill_a_worker(service, worker=kills % 5 != 0)
             kills += 1
             time.sleep(0.05)	# the pace of the chaos, not a wait
         load.join()

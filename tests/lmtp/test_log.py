@@ -13,6 +13,7 @@ from harness import SANITIZED, until
 from harness.lmtp import Lmtpd
 from harness.mbox import body
 from harness.outbox import Outbox
+from harness.proc import open_files, status
 
 LONG = int(os.environ.get("VBOX_SOAK", "0")) >= 5000
 LETTER = (b"From: Anna <anna@client.test>\nTo: fred@d1.test\nSubject: hello\n"
@@ -75,11 +76,6 @@ class Logged:
             self.said()
 
 
-def confined(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return "Seccomp:\t2" in f.read()
-
-
 def test_a_burst_of_large_mail_fills_it(site):
     """Whoever finds no room is synced where it lies."""
     clients, each = 16, 4 if SANITIZED else 10
@@ -87,7 +83,7 @@ def test_a_burst_of_large_mail_fills_it(site):
     with Logged(site, users, metrics_interval="1s") as log:
         bad = []
         # Its keeper does nothing, as if the disk were slow.
-        helpers = [p for p in log.service.pids() if not confined(p)]
+        helpers = log.service.helpers()
         for pid in helpers:
             os.kill(pid, signal.SIGSTOP)
 
@@ -138,9 +134,7 @@ def test_with_the_sandbox_and_without(sandbox, site):
 def memory(pid):
     """Of its own, in KB (pages of the program come when it runs there first);
     and its descriptors."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        rss = int(re.search(r"RssAnon:\s+(\d+)", f.read())[1])
-    return rss, len(os.listdir(f"/proc/{pid}/fd"))
+    return int(status(pid)["RssAnon"].split()[0]), len(open_files(pid))
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer keeps what was freed")
@@ -189,7 +183,7 @@ def test_it_is_told_what_becomes_of_it(site):
         until(lambda: log.metrics.exists() and
               log.counter("vbox_log_bytes") == 8 << 20)
         # Neither confined nor the one that submits: it has the log's lock.
-        keeper = [p for p in log.service.pids() if not confined(p)]
+        keeper = log.service.helpers()
         for pid in keeper:
             os.kill(pid, signal.SIGKILL)
         until(lambda: "keeper of the delivery log has ended" in log.said())

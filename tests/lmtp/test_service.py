@@ -16,6 +16,7 @@ import pytest
 from harness import GID, SANITIZED, UID, until
 from harness.lmtp import Client, Lmtpd
 from harness.mbox import body
+from harness.proc import cmdline, everybody, status
 
 LETTER = b"Subject: hello\n\nhello, fred\n"
 
@@ -49,19 +50,6 @@ class Held:
 
 # --- who it is ----------------------------------------------------------------
 
-def status(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-
-
-def cmdline(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as f:
-            return f.read()
-    except OSError:
-        return b""
-
-
 def test_root_is_gone(site):
     with serve(site) as service:
         for pid in [service.process.pid] + service.pids():
@@ -75,13 +63,10 @@ def test_root_is_gone(site):
 
 def test_workers_are_confined_and_the_helper_is_not(site):
     with serve(site) as service:
-        def of(mode):
-            return [p for p in service.pids() if status(p)["Seccomp"] == mode]
-
         # A worker confines itself before it accepts; some may still begin.
-        until(lambda: len(of("2")) >= 4 and len(of("0")) == 1)
-        workers = of("2")
-        assert all(status(p)["NoNewPrivs"] == "1" for p in workers)
+        until(lambda: len(service.workers()) >= 4 and
+              len(service.helpers()) == 1)
+        assert all(status(p)["NoNewPrivs"] == "1" for p in service.workers())
 
 
 def test_sandbox_can_be_turned_off(site):
@@ -161,10 +146,10 @@ def test_in_the_background(site):
     c = service.connect()
     c.hello()
     c.close()
-    ours = [int(p) for p in os.listdir("/proc") if p.isdigit() and
-            str(site.conf).encode() in cmdline(p)]
-    master = [p for p in ours if int(status(p)["PPid"]) not in ours]
-    assert len(master) == 1 and status(master[0])["Uid"].split()[0] == str(UID)
+    ours = {p: status(p) for p in everybody()
+            if str(site.conf).encode() in cmdline(p)}
+    master = [p for p, s in ours.items() if s and int(s["PPid"]) not in ours]
+    assert len(master) == 1 and ours[master[0]]["Uid"].split()[0] == str(UID)
     os.kill(master[0], signal.SIGTERM)
     until(lambda: not service.sock.exists())
 
@@ -347,8 +332,7 @@ def test_a_killed_worker_takes_its_client_along_and_nobody_else(site):
         assert b.reply().startswith("250 ")
         a.close()
         b.close()
-        until(lambda: len([p for p in service.pids()
-                           if status(p)["Seccomp"] == "2"]) >= 4)
+        until(lambda: len(service.workers()) >= 4)
         assert "signal 9" in (site.log / "vbox.log").read_text()
     assert len(site.messages("d1.test", "fred")) == 1
 
@@ -566,7 +550,7 @@ def test_a_killed_master_leaves_nobody_behind(site):
         busy.send(b"x\r\n.\r\n")
         assert busy.reply().startswith("250 ")
     until(lambda: not any(str(site.conf).encode() in cmdline(p)
-                          for p in os.listdir("/proc") if p.isdigit()))
+                          for p in everybody()))
     with service, service.connect() as c:
         c.hello()
         assert c.message(["fred@d1.test"], LETTER)[1][0].startswith("250 ")
