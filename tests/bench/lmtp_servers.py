@@ -16,9 +16,8 @@ from pathlib import Path
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import mounts  # noqa: E402
-from harness import ROOTS, UID  # noqa: E402
+from harness import ROOTS, UID, free_port  # noqa: E402
 from harness.postfix import OWNER, ROOT, Postfix  # noqa: E402
-from harness.sendmail import free_port  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(TOP, os.environ.get("VBOX_BUILD", "build/gcc"))

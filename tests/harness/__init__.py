@@ -3,6 +3,8 @@
 Everything lives in one directory of its own and ends with the test: servers
 are stopped by their pid, nobody sleeps for a guessed time (see until())."""
 import os
+import random
+import socket
 import time
 from pathlib import Path
 
@@ -30,6 +32,28 @@ def until(what, seconds=None, of="what was waited for"):
             raise AssertionError(f"{of}: not within {seconds or PATIENCE} s")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+# Below these the kernel takes the ports of clients; see ip_local_port_range(7).
+PORTS = range(20000, 32000)
+taken = []
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 for a server that starts later. No other test
+    gets it before this process ends, and no client has it by chance."""
+    for port in random.sample(PORTS, 1000):
+        claim = socket.socket(socket.AF_UNIX)
+        with socket.socket() as s:
+            try:
+                claim.bind(f"\0vbox-test-port-{port}")
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                claim.close()
+                continue
+        taken.append(claim)
+        return port
+    raise AssertionError("no port is free")
 
 
 def as_vmail():

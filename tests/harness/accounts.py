@@ -10,9 +10,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from . import GID, TOP, UID, until
+from . import GID, TOP, UID, free_port, until
 from .proc import children
-from .sendmail import free_port
 from .site import sane
 
 

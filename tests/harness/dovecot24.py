@@ -5,10 +5,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from . import GID, ROOTS, TOP, UID, until
+from . import GID, ROOTS, TOP, UID, free_port, until
 from .accounts import DovecotServer
 from .private import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, PrivateEtc
-from .sendmail import free_port
 
 ROOT = ROOTS / "dovecot-2.4"
 

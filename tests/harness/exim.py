@@ -9,9 +9,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from . import ROOTS, until
+from . import ROOTS, free_port, until
 from .private import ACCOUNTS, PrivateEtc
-from .sendmail import free_port
 from .site import SANITIZER_ENV
 
 ROOT = ROOTS / "exim"

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import as_vmail, until
+from . import as_vmail, free_port, until
 from .proc import children, confined
 from .site import sane
 
@@ -118,12 +118,6 @@ class Lmtpd:
     def __exit__(self, *exc):
         if self.process:
             assert self.stop() == 0, self.output()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Client:

@@ -5,9 +5,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from . import GID, ROOTS, UID, until
+from . import GID, ROOTS, UID, free_port, until
 from .private import ACCOUNTS, PrivateEtc
-from .sendmail import free_port
 from .site import SANITIZER_ENV
 
 ROOT = ROOTS / "postfix"

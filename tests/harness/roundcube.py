@@ -7,8 +7,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from . import GID, ROOTS, TOP, UID, as_vmail, until
-from .sendmail import free_port
+from . import GID, ROOTS, TOP, UID, as_vmail, free_port, until
 
 ROOT = ROOTS / "roundcube" / "usr" / "share"
 

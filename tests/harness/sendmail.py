@@ -12,19 +12,13 @@ import socket
 import subprocess
 from pathlib import Path
 
-from . import GID, ROOTS, TOP, UID, until
+from . import GID, ROOTS, TOP, UID, free_port, until
 from .site import SANITIZER_ENV
 
 ROOT = ROOTS / "sendmail"
 BIN = ROOT / "usr/libexec/sendmail"
 CF = ROOT / "usr/share/sendmail/cf"
 CONTRIB = TOP / "contrib/sendmail"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 CLONE_NEWUTS = 0x04000000

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import TOP, until
+from harness import TOP, free_port, until
 from harness.accounts import Vboxadm
 from harness.exim import Exim
 from harness.hosted import (BODY, LETTER, MTAS, adapted, end, restart,
@@ -16,7 +16,7 @@ from harness.hosted import (BODY, LETTER, MTAS, adapted, end, restart,
 from harness.mbox import body, fields
 from harness.postfix import ROOT as POSTFIX
 from harness.postfix import Postfix
-from harness.sendmail import BIN, Sendmail, free_port
+from harness.sendmail import BIN, Sendmail
 
 # The site, by commands alone.
 SITE = """
