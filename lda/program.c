@@ -14,6 +14,7 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/mbox_lock.h"
 
 /* Messages up to here are handed over as a file in memory. */
 #define LETTER_MAX (64u * 1024 * 1024)
@@ -154,13 +155,14 @@ wait_for(struct child *c, bool to_write)
 		{ .fd = to_write ? c->in : -1, .events = POLLOUT },
 	};
 	int64_t left = c->deadline - clock_mono_ms(), most = c->p->stop ?
-	    STOP_PAUSE_MS : 60000;
+	    STOP_PAUSE_MS : MBOX_LOCK_REFRESH_MS;
 	int r;
 
 	if (left <= 0 || (c->p->stop && c->p->stop())) {
 		errno = ETIMEDOUT;
 		return -1;
 	}
+	mbox_locks_refresh();
 	r = poll(p, 2, (int)(left > most ? most : left));
 	if (r < 0 && errno != EINTR)
 		return -1;
@@ -229,6 +231,7 @@ reap(struct child *c, bool kill_it, int *status_r)
 			return -1;
 		late = late || clock_mono_ms() >= c->deadline ||
 		    (c->p->stop && c->p->stop());
+		mbox_locks_refresh();
 		if (!late)
 			(void)poll(NULL, 0, REAP_PAUSE_MS);
 	}

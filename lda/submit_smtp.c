@@ -15,6 +15,7 @@
 #include "store/base/file.h"
 #include "store/base/mem.h"
 #include "store/base/num.h"
+#include "store/mbox_lock.h"
 
 /* Bytes of the message in one go, and what is collected before a send. */
 #define PIECE 65536
@@ -76,7 +77,9 @@ wait_for(struct smtp *s, short events)
 			errno = ETIMEDOUT;
 			return -1;
 		}
-		r = poll(&p, 1, (int)(left > 60000 ? 60000 : left));
+		mbox_locks_refresh();
+		r = poll(&p, 1, (int)(left > MBOX_LOCK_REFRESH_MS ?
+		    MBOX_LOCK_REFRESH_MS : left));
 		if (r > 0)
 			return 0;
 		if (r < 0 && errno != EINTR)

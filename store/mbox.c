@@ -94,7 +94,7 @@ flush(struct appending *a)
 
 	a->n = 0;
 	a->room = PIECE;
-	mbox_lock_refresh(&a->m->lock);
+	mbox_locks_refresh();
 	return file_write_all(a->m->fd, a->piece, n);
 }
 
@@ -394,6 +394,9 @@ mbox_publish(struct mailbox *mb, struct verdict *v)
 	struct stat st;
 	uint64_t start;
 
+	if (!mbox_lock_held(&m->lock))
+		return verdict_set(v, V_BOX_BUSY,
+		    "our dotlock of %s was taken away", mb->spec->path);
 	if (missing_end(m, &m->fill, v) < 0)
 		return -1;
 	if (m->fill.n) {

@@ -16,14 +16,17 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/num.h"
+#include "store/base/self.h"
 #include "store/mbox_slot.h"
 
 /* First and longest pause between two tries. A delivery holds a lock for
  * some milliseconds, a reader that rewrites its mbox for up to seconds. */
 #define PAUSE_FIRST_US 2000
 #define PAUSE_MOST_US 100000
-/* liblockfile calls a lock stale after five minutes without a touch. */
-#define REFRESH_MS 30000
+/* For how long a lock is there because it was there. Another host that sees
+ * this mbox may call it stale after ten seconds (dotlock_stale), liblockfile
+ * does so after five minutes. */
+#define TRUSTED_MS 1000
 /* Content of a lock that is worth reading: a pid, perhaps ":host". */
 #define LOCK_CONTENT 256
 /* inode of /proc/self/ns/pid in the first pid namespace
@@ -31,6 +34,11 @@
 #define FIRST_PID_NS 0xEFFFFFFCUL
 
 enum attempt { TAKEN, BUSY, FAILED };
+
+/* The dotlocks that are held, and by which process: what it forks does not hold
+ * them. */
+static struct mbox_lock *held;
+static pid_t holder;
 
 void
 mbox_lock_init(struct mbox_lock *l)
@@ -226,12 +234,19 @@ static enum attempt
 by_liblockfile(struct mbox_lock *l, const char *lockname, struct verdict *v)
 {
 	char path[sizeof(l->name) + 40];
+	struct stat st;
 
 	/* It wants a path; this one goes through our descriptor. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", l->dirfd,
 	    lockname); /* fits by its size */
 	switch (lockfile_create(path, 0, L_PID)) {
 	case L_SUCCESS:
+		if (fstatat(l->dirfd, lockname, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			verdict_errno(v, errno, "look at %s", lockname);
+			(void)unlinkat(l->dirfd, lockname, 0); /* goes stale */
+			return FAILED;
+		}
+		l->ino = st.st_ino;
 		return TAKEN;
 	case L_MAXTRYS:
 		return BUSY;
@@ -261,10 +276,15 @@ by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 		return FAILED;
 	}
 	if (slot_write_pid(fd) == 0) {
-		if (file_link_open(fd, l->dirfd, lockname) == 0)
+		struct stat st;
+
+		if (fstat(fd, &st) == 0 &&
+		    file_link_open(fd, l->dirfd, lockname) == 0) {
+			l->ino = st.st_ino;
 			done = TAKEN;
-		else if (errno == EEXIST)
+		} else if (errno == EEXIST) {
 			done = BUSY;
+		}
 	}
 	if (done == FAILED)
 		verdict_errno(v, errno, "create %s", lockname);
@@ -276,7 +296,7 @@ static enum attempt
 by_slot(struct mbox_lock *l, const char *lockname, const char *slot_dir,
     struct verdict *v)
 {
-	int fd = slot_dir ? slot_lock(slot_dir) : -1;
+	int fd = slot_dir ? slot_lock(slot_dir, &l->ino) : -1;
 
 	if (fd < 0)
 		return by_link(l, lockname, v);
@@ -319,7 +339,13 @@ try_dotlock(struct mbox_lock *l, const char *name,
 	}
 	if (done == TAKEN) {
 		memcpy(l->name, lockname, n + sizeof(".lock"));
-		l->refreshed_ms = clock_mono_ms();
+		l->refreshed_ms = l->seen_ms = clock_mono_ms();
+		if (holder != self_pid()) {
+			holder = self_pid();
+			held = NULL;
+		}
+		l->next = held;
+		held = l;
 	}
 	return done;
 }
@@ -427,24 +453,59 @@ mbox_lock_take(struct mbox_lock *l, int dirfd, const char *name, int fd,
 			return verdict_set(v, V_BOX_BUSY,
 			    "%s lock of another program held for %lld ms",
 			    words[kind], (long long)how->timeout_ms);
+		mbox_locks_refresh();
 		pause_us(us);
 		us = us * 2 > PAUSE_MOST_US ? PAUSE_MOST_US : us * 2;
 	}
 }
 
+static bool
+is_ours(struct mbox_lock *l)
+{
+	struct stat st;
+
+	if (fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_ino != l->ino)
+		return false;
+	l->seen_ms = clock_mono_ms();
+	return true;
+}
+
 void
-mbox_lock_refresh(struct mbox_lock *l)
+mbox_locks_refresh(void)
 {
 	int64_t now;
 
-	if (!l->name[0])
+	if (!held || holder != self_pid())
 		return;
 	now = clock_mono_ms();
-	if (now - l->refreshed_ms < REFRESH_MS)
-		return;
-	l->refreshed_ms = now;
-	/* If it cannot be touched it only looks older than it is. */
-	(void)utimensat(l->dirfd, l->name, NULL, AT_SYMLINK_NOFOLLOW);
+	for (struct mbox_lock *l = held; l; l = l->next) {
+		if (now - l->refreshed_ms < MBOX_LOCK_REFRESH_MS)
+			continue;
+		l->refreshed_ms = now;
+		/* If it cannot be touched it only looks older than it is. */
+		if (is_ours(l))
+			(void)utimensat(l->dirfd, l->name, NULL,
+			    AT_SYMLINK_NOFOLLOW);
+	}
+}
+
+static void
+forget(const struct mbox_lock *l)
+{
+	struct mbox_lock **at = &held;
+
+	while (*at && *at != l)
+		at = &(*at)->next;
+	if (*at)
+		*at = l->next;
+}
+
+bool
+mbox_lock_held(struct mbox_lock *l)
+{
+	return !l->name[0] || clock_mono_ms() - l->seen_ms < TRUSTED_MS ||
+	    is_ours(l);
 }
 
 void
@@ -454,8 +515,12 @@ mbox_lock_release(struct mbox_lock *l)
 
 	/* Nothing can be done about a lock that does not go away; the next
 	 * one finds our pid in it, so that must stay there. */
-	if (l->name[0] && unlinkat(l->dirfd, l->name, 0) < 0 && errno != ENOENT)
-		slot_lock_useless();
+	if (l->name[0]) {
+		forget(l);
+		if (mbox_lock_held(l) && unlinkat(l->dirfd, l->name, 0) < 0 &&
+		    errno != ENOENT)
+			slot_lock_useless();
+	}
 	if (l->flock_held)
 		(void)flock(l->fd, LOCK_UN);
 	if (l->fcntl_held)

@@ -4,7 +4,7 @@
  *	struct mbox_lock lock;
  *	mbox_lock_init(&lock);
  *	mbox_lock_take(&lock, dirfd, "fred", fd, &how, &v);
- *	... mbox_lock_refresh(&lock) at least every minute of a long write
+ *	... mbox_locks_refresh() every few seconds of whatever takes long
  *	mbox_lock_release(&lock);
  *
  * Debian policy 11.6 asks for fcntl and dotlock. Each is only tried, never
@@ -71,7 +71,10 @@ struct mbox_lock {
 	char name[256];		/* of the dotlock; empty when not held */
 	bool fcntl_held;
 	bool flock_held;
+	uint64_t ino;		/* of the dotlock */
 	int64_t refreshed_ms;
+	int64_t seen_ms;	/* when it was certainly there */
+	struct mbox_lock *next;	/* of this process's dotlocks */
 	unsigned broken;	/* stale dotlocks removed, for the metric */
 };
 
@@ -83,8 +86,18 @@ void mbox_lock_init(struct mbox_lock *l);
  */
 int mbox_lock_take(struct mbox_lock *l, int dirfd, const char *name, int fd,
     const struct mbox_lock_how *how, struct verdict *v);
-/* Keeps a held dotlock young; cheap when called too often. */
-void mbox_lock_refresh(struct mbox_lock *l);
+/*
+ * Keeps the dotlocks young that this process holds. For those who wait for
+ * something while a mailbox may be open, at least every MBOX_LOCK_REFRESH_MS;
+ * cheap when called too often or when none is held. Locks are taken, refreshed
+ * and released by one thread.
+ */
+#define MBOX_LOCK_REFRESH_MS 1000
+void mbox_locks_refresh(void);
+/* False when a program that thought it stale has removed our dotlock: then
+ * nothing may be written any more. Looks only when there was time for that. */
+bool mbox_lock_held(struct mbox_lock *l);
+/* A dotlock that another has in place of ours stays. */
 void mbox_lock_release(struct mbox_lock *l);
 
 #endif

@@ -45,6 +45,7 @@ static const struct copy_head no_copy;
  * its own. */
 static struct {
 	int lock, copy;
+	uint64_t ino;		/* of lock */
 	char *map;		/* of copy, `mapped` bytes; NULL: none */
 	size_t mapped;
 	pid_t owner;
@@ -55,9 +56,9 @@ static struct {
 	bool busy;		/* the copy is of an append that did not end */
 } slot = { .lock = -1, .copy = -1 };
 
-/* A lock's age is that of its slot, and liblockfile's patience is five
- * minutes; the holder refreshes what it holds. */
-#define PID_KEPT_MS 20000
+/* A lock's age is that of its slot, and another host's patience may be ten
+ * seconds (dotlock_stale); the holder refreshes what it holds. */
+#define PID_KEPT_MS 2000
 
 int
 slot_write_pid(int fd)
@@ -161,6 +162,7 @@ take_slot(int dir, unsigned n)
 {
 	char name[16], copy[24];
 	struct stat st, at;
+	uint64_t ino;
 	int fd = -1;
 
 	(void)snprintf(name, sizeof(name), "%u", n);		/* fits */
@@ -179,6 +181,7 @@ take_slot(int dir, unsigned n)
 			goto fail;
 		file_close(&fd);
 	}
+	ino = st.st_ino;
 	slot.copy = file_open_beneath(dir, copy, O_RDWR | O_CREAT, 0600);
 	if (slot.copy < 0 || !is_file_of_ours(slot.copy, &st) ||
 	    st.st_nlink != 1 || copy_waits(slot.copy)) {
@@ -186,6 +189,7 @@ take_slot(int dir, unsigned n)
 		goto fail;
 	}
 	slot.lock = fd;
+	slot.ino = ino;
 	return;
 fail:
 	file_close(&fd);
@@ -228,13 +232,14 @@ have_slot(const char *path)
 }
 
 int
-slot_lock(const char *path)
+slot_lock(const char *path, uint64_t *ino_r)
 {
 	int64_t now = clock_mono_ms();
 	struct stat st;
 
 	if (!have_slot(path) || slot.unlinkable)
 		return -1;
+	*ino_r = slot.ino;
 	if (slot.pid_ms && now - slot.pid_ms < PID_KEPT_MS)
 		return slot.lock;
 	/* A second name that we could not take away would be overwritten. */

@@ -28,8 +28,9 @@ struct slot_append {
 	uint64_t old_size, new_size;
 };
 
-/* The file to link as a dotlock: one name, our pid, made now. -1: none. */
-int slot_lock(const char *dir);
+/* The file to link as a dotlock: one name, our pid, made now, and its inode.
+ * -1: none. */
+int slot_lock(const char *dir, uint64_t *ino_r);
 /* It cannot be linked (another file system): do not offer it again. */
 void slot_lock_useless(void);
 

@@ -16,6 +16,7 @@
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
+#include "store/mbox_lock.h"
 
 /* Programs of the MTA that run at a time. */
 #define AT_A_TIME 20
@@ -143,7 +144,9 @@ read_bytes(int fd, void *bytes, size_t n, int64_t deadline, struct verdict *v)
 		if (left <= 0)
 			return verdict_set(v, V_SUBMIT,
 			    "the submit helper does not answer");
-		if (poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left) <= 0)
+		mbox_locks_refresh();
+		if (poll(&p, 1, left > MBOX_LOCK_REFRESH_MS ?
+		    MBOX_LOCK_REFRESH_MS : (int)left) <= 0)
 			continue;
 		got = read(fd, (char *)bytes + have, n - have);
 		if (got < 0 && errno == EINTR)

@@ -589,6 +589,64 @@ dead_locks_are_broken_and_living_ones_not(void **state)
 	assert_int_equal(rmdir(full), 0);
 }
 
+static time_t
+mtime_of(const char *full)
+{
+	struct stat st;
+
+	assert_int_equal(stat(full, &st), 0);
+	return st.st_mtime;
+}
+
+/* What takes long touches the locks that are held; one that is another's by
+ * then is left alone, and nothing is written under it. */
+static void
+lock_held_for_long(void **state)
+{
+	static const enum dotlock_method methods[] = { DOTLOCK_AUTO,
+	    DOTLOCK_AUTO, DOTLOCK_LIBLOCKFILE };
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct mbox_lock l;
+	struct verdict v;
+	char full[600];
+	int dir;
+
+	(void)state;
+	path_of("fred.lock", full, sizeof(full));
+	dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(dir >= 0);
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+		struct mbox_lock_how how = { .order = { MBOX_LOCK_DOTLOCK },
+		    .method = methods[i], .stale_ms = 300000,
+		    .slot_dir = i == 1 ? root : NULL };
+
+		mbox_lock_init(&l);
+		assert_int_equal(mbox_lock_take(&l, dir, "fred", -1, &how, &v), 0);
+		assert_int_equal(utimensat(AT_FDCWD, full, old, 0), 0);
+		mbox_locks_refresh();
+		assert_int_equal(mtime_of(full), 1000);	/* not yet */
+		l.refreshed_ms -= MBOX_LOCK_REFRESH_MS;
+		mbox_locks_refresh();
+		assert_true(mtime_of(full) > 1000);
+		l.seen_ms -= 3600000;
+		assert_true(mbox_lock_held(&l));
+
+		put_file("theirs", "");
+		assert_int_equal(renameat(dir, "theirs", dir, "fred.lock"), 0);
+		assert_int_equal(utimensat(AT_FDCWD, full, old, 0), 0);
+		l.seen_ms -= 3600000;
+		l.refreshed_ms -= 3600000;
+		mbox_locks_refresh();
+		assert_int_equal(mtime_of(full), 1000);
+		assert_false(mbox_lock_held(&l));
+		mbox_lock_release(&l);
+		assert_int_equal(mtime_of(full), 1000);
+		assert_int_equal(unlink(full), 0);
+		mbox_locks_refresh();	/* none is held: no crash */
+	}
+	assert_int_equal(close(dir), 0);
+}
+
 static void
 liblockfile_serves_too(void **state)
 {
@@ -869,6 +927,7 @@ main(void)
 		WITH_ROOT(children_do_not_have_the_copy),
 		WITH_ROOT(copies_of_the_dead_do_not_stay),
 		WITH_ROOT(dead_locks_are_broken_and_living_ones_not),
+		WITH_ROOT(lock_held_for_long),
 		WITH_ROOT(liblockfile_serves_too),
 		WITH_ROOT(fcntl_of_others_is_respected),
 		WITH_ROOT(what_is_no_box_is_not_written),
