@@ -16,6 +16,7 @@
 
 #include "filters/message/charset.h"
 #include "lda/filter_wire.h"
+#include "lda/metrics.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/self.h"
@@ -421,6 +422,7 @@ make(const struct filter_how *how, const struct purpose *what, pid_t *pid_r,
 	mine.parent = self_pid();
 	pid = fork();
 	if (pid == 0) {
+		metrics_release();	/* the service's counters */
 		if (what->job)
 			child_once(pair[1], how, &mine);
 		if (what->script)

@@ -31,6 +31,12 @@ board_open(unsigned slots, struct verdict *v)
 	return b;
 }
 
+int
+board_keep_private(struct board *b)
+{
+	return madvise(b, size_of(b->slots), MADV_DONTFORK);
+}
+
 void
 board_close(struct board **b)
 {

@@ -56,6 +56,8 @@ struct board {
 
 /* Shared with all children forked afterwards. NULL with *v set. */
 struct board *board_open(unsigned slots, struct verdict *v);
+/* What this process forks from now on has no board. 0, or -1 with errno. */
+int board_keep_private(struct board *b);
 void board_close(struct board **b);
 
 /* Never 0. */

@@ -8,7 +8,7 @@ import pytest
 
 from harness.accounts import Vboxadm
 from harness.lmtp import Lmtpd
-from harness.proc import children
+from harness.proc import children, read
 
 SECRET = b"a secret of more than enough letters\n"
 
@@ -114,6 +114,24 @@ def test_a_home_of_the_directory(site):
     with Lmtpd(site) as service:
         send(site, service, b"at home")
     assert len(list((other / "fred/Maildir/new").iterdir())) == 1
+
+
+def test_a_filter_shares_memory_with_its_worker_alone(site):
+    """One map that it may write, for its plan, and one that it may read, for its
+    job; nothing of the service, of mailboxes or of other people's mail."""
+    site.own_file(site.home / "d1.test/fred/.dovecot.sieve",
+                  b'require "fileinto"; fileinto "Filtered";\n')
+    site.configure(metrics_listen=[f"unix:{site.dir}/run/metrics.sock"],
+                   retry_journal="1h", delivery_log="8M", quota_bytes="1G")
+    with Lmtpd(site) as service:
+        send(site, service, b"one")     # an append to guard, a ledger, a log
+        send(site, service, b"two")
+        filters = [f for worker in service.pids() for f in children(worker)]
+        maps = [[line.split()[1] for line in read(f, "maps").decode().splitlines()
+                 if line.split()[1][3] == "s" and " /usr/" not in line]
+                for f in filters]
+    assert maps and all(sorted(m) == ["r--s", "rw-s"] for m in maps), maps
+    assert folder(site, "Filtered") == 2, log(site)
 
 
 def test_a_filter_that_stands_still(site):
