@@ -1,7 +1,12 @@
 #include "filters/sieve/values.h"
 
+#include <limits.h>
+
 #include "filters/sieve/check.h"
 #include "filters/sieve/limits.h"
+
+/* What no values_fn gives: the field of :index has been there. */
+#define VALUES_ENOUGH	INT_MAX
 
 int
 values_check(struct check *c, const struct check_node *n)
@@ -55,30 +60,49 @@ values_find(const struct header *h, struct str name, enum values_end end)
 	    header_find(h, name);
 }
 
-/* :index counts fields of one name, from 1; :last from the end (RFC 5260
- * section 6). */
+/* The fields of one name. Those before `*left` has come down to 1 are passed
+ * over and counted down; 0 takes all. */
 static int
 fields_of(struct run *r, const struct node *n, struct header *h,
-    struct str name, values_fn fn, void *ctx)
+    struct str name, uint64_t *left, values_fn fn, void *ctx)
 {
 	bool last = node_has(n, SLOT_LAST);
-	uint64_t index = run_number(r, n, SLOT_INDEX);
-	uint64_t at = 0;
 	struct field *f;
 
 	f = values_find(h, name, last ? VALUES_LAST : VALUES_FIRST);
 	for (; f; f = last ? field_prev(f) : field_next(f)) {
 		int x;
 
-		if (index && ++at < index)
-			continue;
 		if (run_work(r, n, 16))
 			return -1;
+		if (*left > 1) {
+			(*left)--;
+			continue;
+		}
 		x = fn(ctx, h, f);
 		if (x)
 			return x;
-		if (index)
-			break;
+		if (*left)
+			return VALUES_ENOUGH;
+	}
+	return 0;
+}
+
+/* :index counts the fields of all names in the order of the list, from 1;
+ * :last counts back from the end of it (RFC 5260 section 6). */
+static int
+fields_of_all(struct run *r, const struct node *n, struct header *h,
+    const struct str *names, uint32_t n_names, values_fn fn, void *ctx)
+{
+	bool last = node_has(n, SLOT_LAST);
+	uint64_t left = run_number(r, n, SLOT_INDEX);
+
+	for (uint32_t i = 0; i < n_names; i++) {
+		struct str name = names[last ? n_names - 1 - i : i];
+		int x = fields_of(r, n, h, name, &left, fn, ctx);
+
+		if (x)
+			return x == VALUES_ENOUGH ? 0 : x;
 	}
 	return 0;
 }
@@ -113,29 +137,21 @@ values_each(struct run *r, const struct node *n, values_fn fn, void *ctx)
 
 	if (run_list(r, n, SLOT_HEADERS, &names, &n_names))
 		return -1;
-	if (!node_has(n, SLOT_MIME)) {
-		for (uint32_t i = 0; i < n_names; i++) {
-			int x = fields_of(r, n, &r->message.header, names[i],
-			    fn, ctx);
-
-			if (x)
-				return x;
-		}
-		return 0;
-	}
+	if (!node_has(n, SLOT_MIME))
+		return fields_of_all(r, n, &r->message.header, names, n_names,
+		    fn, ctx);
 	top = run_part(r, n);
 	if (!top)
 		return -1;
-	for (part = top; part; part = values_next_part(r, n, top, part))
-		for (uint32_t i = 0; i < n_names; i++) {
-			int x;
+	for (part = top; part; part = values_next_part(r, n, top, part)) {
+		int x;
 
-			if (run_work(r, n, 16))
-				return -1;
-			x = fields_of(r, n, part->header, names[i], fn, ctx);
-			if (x)
-				return x;
-		}
+		if (run_work(r, n, 16 * (uint64_t)n_names))
+			return -1;
+		x = fields_of_all(r, n, part->header, names, n_names, fn, ctx);
+		if (x)
+			return x;
+	}
 	return 0;
 }
 
