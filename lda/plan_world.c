@@ -292,7 +292,7 @@ plan_envelope_to(const struct target *t, const struct settings *s,
 
 	buf_init(&b, ADDRESS_MAX);
 	buf_adds(&b, t->account.local);
-	if (t->detail.n) {
+	if (t->detail.p != NULL) {
 		buf_addc(&b, s->recipient_delimiter[0] ?
 		    s->recipient_delimiter[0] : '+');
 		buf_adds(&b, t->detail);

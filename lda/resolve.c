@@ -585,7 +585,7 @@ walk_name(struct walk *w, const struct place *at, struct str written)
 	step(w, "absent", at->address, STR(""), at->depth);
 	if (at->record.catch_all.count > 0)
 		return walk_list(w, "catch_all", at->record.catch_all, at,
-		    STR(""));
+		    (struct str){ NULL, 0 });
 	verdict_set(&v, V_UNKNOWN_USER, "%.*s: no such user or alias",
 	    STR_ARG(at->address));
 	return refuse(w, &v, at);
@@ -724,6 +724,8 @@ resolve_recipient(const struct resolver *r, struct str local,
 	begin(res_r);
 	if (judge_detail(detail, &res_r->verdict) < 0)
 		return -1;
+	if (detail.n == 0)
+		detail.p = NULL;	/* an MTA says "" where there is none */
 	if (walk_address(&w, local, domain, detail, 0) == OUTCOME_WAIT) {
 		res_r->target_count = 0;
 		return -1;

@@ -74,7 +74,8 @@ struct target {
 				 * whose forward it is; local empty: an alias's */
 	struct domain_record domain;
 	enum account_state state;	/* that holds now */
-	struct str detail;	/* "" when there is none */
+	struct str detail;	/* .p is NULL when there is none; that of
+				 * "fred+" is empty */
 };
 
 /* One step of the chain, for `vboxadm resolve --json` and the log. */

@@ -96,7 +96,7 @@ look_up(const struct settings *s, struct str asked, struct arena *a,
 {
 	enum found f = ask_both(asked, a, pw_r, v);
 
-	*detail_r = STR("");
+	*detail_r = (struct str){ NULL, 0 };
 	for (size_t i = 1; f == FOUND_NONE && i < asked.n; i++) {
 		if (strchr(s->recipient_delimiter, asked.p[i]) == NULL)
 			continue;

@@ -195,8 +195,7 @@ find_delimiter(struct run *r, struct str local)
 
 	if (set.n == 0)
 		set = STR("+");
-	/* the first character belongs to the user, whatever it is */
-	for (size_t i = 1; i < local.n; i++)
+	for (size_t i = 0; i < local.n; i++)
 		if (str_chr(set, local.p[i]) >= 0)
 			return (ptrdiff_t)i;
 	return -1;

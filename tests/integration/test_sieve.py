@@ -49,6 +49,24 @@ def test_fileinto_makes_the_folder(site, domain):
     assert inbox(site, domain, "fred") == 1
 
 
+@pytest.mark.parametrize("user, extra, box", [
+    ("fred+lists", [], "detail-lists"),
+    ("fred", ["-e", "lists"], "detail-lists"),
+    ("fred+", [], "detail-"),
+    ("fred", ["-e", ""], "none"),
+    ("fred", [], "none"),
+])
+def test_an_empty_detail_is_one(site, domain, user, extra, box):
+    """RFC 5233 section 4: :detail matches nothing where there is no
+    separator, and the empty string where nothing is behind it."""
+    script(site, domain, "fred",
+           'require ["fileinto", "envelope", "subaddress", "variables"];\n'
+           'if envelope :detail :matches "to" "*" { fileinto "detail-${1}"; }\n'
+           'else { fileinto "none"; }\n')
+    deliver(site, domain, user, LETTER, *extra)
+    assert len(folder(site, domain, "fred", box)) == 1
+
+
 def test_copy_and_keep_are_two_copies(site, domain):
     script(site, domain, "fred", 'require ["fileinto", "copy"];\n'
            'fileinto :copy "One"; fileinto :copy "One"; fileinto :copy "Two";\n')
