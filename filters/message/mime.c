@@ -54,19 +54,37 @@ nothing(bool *cut)
 	return STR("");
 }
 
-/* Copies s in lower case, without blanks. */
+/* s without blanks; s itself when it has none. */
+static struct str
+without_blanks(struct arena *a, struct str s, bool *cut)
+{
+	size_t i, n;
+	char *p;
+
+	for (n = 0; n < s.n && !is_space(s.p[n]); n++)
+		;
+	if (n == s.n)
+		return s;
+	p = arena_alloc(a, s.n);
+	if (!p)
+		return nothing(cut);
+	memcpy(p, s.p, n);
+	for (i = n; i < s.n; i++)
+		if (!is_space(s.p[i]))
+			p[n++] = s.p[i];
+	return str_mem(p, n);
+}
+
 static struct str
 lower_copy(struct arena *a, struct str s, bool *cut)
 {
 	char *p = arena_alloc(a, s.n + 1);
-	size_t n = 0;
 
 	if (!p)
 		return nothing(cut);
 	for (size_t i = 0; i < s.n; i++)
-		if (!is_space(s.p[i]))
-			p[n++] = ascii_lower(s.p[i]);
-	return str_mem(p, n);
+		p[i] = ascii_lower(s.p[i]);
+	return str_mem(p, s.n);
 }
 
 /* The inside of the quoted string at the front of *s, which moves behind it;
@@ -178,7 +196,8 @@ take_sections(struct arena *a, struct str s, struct section *list,
 			*cut = true;
 			return n;
 		}
-		x.name = lower_copy(a, str_sub(s, 0, k), cut);
+		x.name = lower_copy(a, without_blanks(a, str_sub(s, 0, k),
+		    cut), cut);
 		s = skip_cfws(str_sub(s, k + 1, s.n));
 		if (s.n && s.p[0] == '"')
 			x.value = take_quoted(a, &s, cut);
@@ -317,7 +336,7 @@ mime_value_parse(struct arena *a, struct str raw, struct mime_value *v_r)
 {
 	struct section list[MIME_PARAMS_MAX];
 	struct mime_value v = { .value = STR(""), .type = STR(""),
-	    .subtype = STR("") };
+	    .subtype = STR(""), .written = STR("") };
 	struct str s, word;
 	size_t n = 0, k;
 	ptrdiff_t slash;
@@ -356,7 +375,8 @@ mime_value_parse(struct arena *a, struct str raw, struct mime_value *v_r)
 			k++;
 		s = str_sub(rest, k, rest.n);
 	}
-	v.value = lower_copy(a, word, &v.cut);
+	v.written = without_blanks(a, word, &v.cut);
+	v.value = lower_copy(a, v.written, &v.cut);
 	slash = str_chr(v.value, '/');
 	v.type = slash < 0 ? v.value : str_sub(v.value, 0, (size_t)slash);
 	if (slash >= 0)
@@ -425,11 +445,11 @@ read_fields(struct walk *w, struct mime_part *p)
 	struct field *f = header_find(p->header, STR("content-type"));
 	struct mime_value v;
 
-	p->type = (struct mime_value){ STR("text/plain"), STR("text"),
-	    STR("plain"), NULL, 0, false };
+	p->type = (struct mime_value){ .value = STR("text/plain"),
+	    .type = STR("text"), .subtype = STR("plain") };
 	if (digest)
-		p->type = (struct mime_value){ STR("message/rfc822"),
-		    STR("message"), STR("rfc822"), NULL, 0, false };
+		p->type = (struct mime_value){ .value = STR("message/rfc822"),
+		    .type = STR("message"), .subtype = STR("rfc822") };
 	if (f) {
 		mime_value_parse(w->arena, f->value, &v);
 		if (v.type.n && v.subtype.n) {

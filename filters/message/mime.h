@@ -40,6 +40,8 @@ struct mime_value {
 	struct mime_param *params;
 	size_t n_params;
 	bool cut;
+	struct str written;	/* value as the message has it, in its case;
+				 * empty where the field is not there */
 };
 
 /* Takes any structured field value of this form apart (RFC 5703 4.2 asks for

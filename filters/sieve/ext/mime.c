@@ -32,7 +32,8 @@ const struct sieve_ext ext_mime = {
 };
 
 /* Section 4.2: Content-Type has a type and a subtype, Content-Disposition a
- * type; of other fields each is the empty string. */
+ * type; of other fields each is the empty string. They are told as the message
+ * has them: folding case is the comparator's. */
 int
 mimeopt_match(struct run *r, const struct node *n, struct field *f,
     struct match *m)
@@ -40,17 +41,19 @@ mimeopt_match(struct run *r, const struct node *n, struct field *f,
 	const struct mime_value *v = values_mime(r, f);
 	bool type = str_caseeq(f->name, STR("Content-Type"));
 	bool disposition = str_caseeq(f->name, STR("Content-Disposition"));
-	const struct str none = { "", 0 };
+	const struct str none = { "", 0 }, all = v->written;
 	const struct str *names;
 	uint32_t n_names;
 
 	switch (run_code(r, n, SLOT_MIME_PART, MIME_OPT_TYPE)) {
 	case MIME_OPT_TYPE:
-		return match_value(m, type || disposition ? v->type : none);
+		return match_value(m, type || disposition ?
+		    str_sub(all, 0, v->type.n) : none);
 	case MIME_OPT_SUBTYPE:
-		return match_value(m, type ? v->subtype : none);
+		return match_value(m, type ?
+		    str_sub(all, all.n - v->subtype.n, all.n) : none);
 	case MIME_OPT_CONTENTTYPE:
-		return match_value(m, type || disposition ? v->value : none);
+		return match_value(m, type || disposition ? all : none);
 	case MIME_OPT_PARAM:
 		break;
 	}

@@ -154,12 +154,25 @@ own_addresses(struct run *r, const struct node *n, struct own *own)
 }
 
 static const struct address *
-own_find(const struct own *own, const struct address *a)
+own_same(const struct own *own, const struct address *a)
 {
 	for (size_t i = 0; i < own->n; i++)
 		if (address_same(&own->list[i], a))
 			return &own->list[i];
 	return NULL;
+}
+
+/* One of the user's addresses, with or without a detail: what is sent to
+ * fred+lists is his, too. */
+static const struct address *
+own_find(struct run *r, const struct own *own, const struct address *a)
+{
+	const struct address *x = own_same(own, a);
+	struct address plain = *a;
+
+	if (x || !values_address_part(r, a, ADDRESS_PART_USER, &plain.local))
+		return x;
+	return own_same(own, &plain);
 }
 
 /* RFC 5230 section 4.5: the message names one of our addresses. */
@@ -180,7 +193,7 @@ named_in_header(struct run *r, const struct own *own)
 
 				if (a->kind != ADDRESS_MAILBOX)
 					continue;
-				x = own_find(own, a);
+				x = own_find(r, own, a);
 				if (x)
 					return x;
 			}
@@ -303,7 +316,7 @@ why_not(struct run *r, const struct own *own, struct address *sender,
 		return "its sender is <> or no address";
 	if (robot(sender->local))
 		return "its sender is a program";
-	if (own_find(own, sender))
+	if (own_find(r, own, sender))
 		return "its sender is the user himself";
 	why = from_robot(r);
 	if (why)
