@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/base/boot.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
@@ -497,30 +498,20 @@ believable(const struct ledger_head *h)
 
 /* Which boot this is; 0 where the kernel does not tell. */
 static uint64_t
-boot_id(void)
+this_boot(void)
 {
 	static uint64_t id;
-	static bool asked;
+	static bool known;
 	unsigned char digest[SHA256_BYTES];
 	struct sha256 h;
-	char text[64];
-	ssize_t n;
-	int fd;
 
-	if (asked)
-		return id;
-	asked = true;
-	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text));
-	file_close(&fd);
-	if (n > 0) {
+	if (!known && boot_id().n) {
 		sha256_init(&h);
-		sha256_add(&h, text, (size_t)n);
+		sha256_add(&h, boot_id().p, boot_id().n);
 		sha256_end(&h, digest);
 		memcpy(&id, digest, sizeof(id));
 	}
+	known = true;
 	return id;
 }
 
@@ -547,7 +538,7 @@ begin_anew(struct ledger *l)
 
 	memset(h->magic, 0, sizeof(h->magic));
 	then();
-	h->boot = boot_id();
+	h->boot = this_boot();
 	h->total = 0;
 	h->counted_us = 0;
 	h->cost_us = h->known = h->slots = h->used = 0;
@@ -605,7 +596,7 @@ keep_up(struct ledger *l, struct verdict *v)
 static int
 check(struct ledger *l, struct verdict *v)
 {
-	uint64_t boot = boot_id();
+	uint64_t boot = this_boot();
 
 	if (keep_up(l, v) < 0)
 		return -1;
@@ -639,7 +630,7 @@ ledger_glance(const struct ledger *l, uint64_t *total_r)
 {
 	const struct ledger_head *h = head_of(l);
 
-	if (!believable(h) || h->boot != boot_id())
+	if (!believable(h) || h->boot != this_boot())
 		return false;
 	*total_r = __atomic_load_n(&h->total, __ATOMIC_RELAXED);
 	return __atomic_load_n(&h->known, __ATOMIC_RELAXED);
@@ -848,7 +839,7 @@ ledger_peek(const struct ledger *l, const struct ledger_key *key,
 	uint32_t i = (uint32_t)key->word[0];
 	const union cell *table;
 
-	if (!believable(h) || h->boot != boot_id() ||
+	if (!believable(h) || h->boot != this_boot() ||
 	    capacity < CAPACITY_LEAST || size_for(capacity) > l->size)
 		return false;
 	table = (const union cell *)(const void *)(l->map + table_at(capacity));

@@ -1,5 +1,6 @@
 #include "store/redo.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/base/boot.h"
 #include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/base/mem.h"
@@ -109,21 +111,6 @@ keeps_well(int fd)
 
 /* --- opening ------------------------------------------------------------------- */
 
-static void
-read_boot(char *out)
-{
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-
-	/* Where the kernel does not tell, every start is taken for one after
-	 * a power cut. */
-	memset(out, 0, REDO_BOOT);
-	if (fd < 0)
-		return;
-	if (file_read_full(fd, out, REDO_BOOT - 1) < 0)
-		memset(out, 0, REDO_BOOT);
-	file_close(&fd);
-}
-
 static size_t
 shared_size(unsigned slots)
 {
@@ -185,7 +172,10 @@ redo_open(const char *state_dir, uint64_t size, unsigned slots,
 	for (size_t i = 0; i < REDO_PLACES; i++)
 		r->place[i] = -1;
 	r->size = size / 2 / REDO_PAGE * REDO_PAGE;
-	read_boot(r->boot);
+	/* Where the kernel does not tell, it stays empty, and every start is
+	 * taken for one after a power cut. */
+	static_assert(sizeof(r->boot) > BOOT_ID_MAX, "and zeros behind");
+	memcpy(r->boot, boot_id().p, boot_id().n);
 	result = open_files(r, state_dir, size > 0, v);
 	if (result == 0) {
 		r->shared = mmap(NULL, shared_size(slots),
