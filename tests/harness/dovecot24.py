@@ -1,13 +1,12 @@
 """Dovecot 2.4, which Debian 12 has not: the packages of Debian 13 with all they
 need, below build/roots/dovecot-2.4, and Dovecot in there by chroot."""
-import ctypes
 import os
 import subprocess
 from pathlib import Path
 
 from . import GID, ROOTS, TOP, UID, free_port, until
 from .accounts import DovecotServer
-from .private import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, PrivateEtc
+from .private import CLONE_NEWNS, PrivateEtc, bind, unshare
 
 ROOT = ROOTS / "dovecot-2.4"
 
@@ -58,7 +57,7 @@ class Dovecot24(DovecotServer):
         self.dir = site.dir
         private = site.dir / "dovecot-etc"
         private.mkdir()
-        self.etc = PrivateEtc(private).etc
+        self.etc = PrivateEtc(private)
         self.inside = Path(f"{ROOT}{site.dir}")
         self.inside.mkdir(parents=True)
         self.child = subprocess.Popen(
@@ -70,16 +69,12 @@ class Dovecot24(DovecotServer):
 
     def enter(self):
         """preexec_fn."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        mounts = [(self.dir, self.inside), (self.etc, ROOT / "etc"),
-                  ("/dev", ROOT / "dev"), ("/proc", ROOT / "proc")]
-        if libc.unshare(CLONE_NEWNS) != 0 or \
-                libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
-            os._exit(126)
-        for outside, inside in mounts:
-            if libc.mount(str(outside).encode(), str(inside).encode(), None,
-                          MS_BIND | MS_REC, None) != 0:
-                os._exit(126)
+        unshare(CLONE_NEWNS)
+        for outside, inside in [
+                (self.dir, self.inside), *self.etc.mounts,
+                (self.etc.etc, ROOT / "etc"), ("/dev", ROOT / "dev"),
+                ("/proc", ROOT / "proc")]:
+            bind(outside, inside)
         os.chroot(ROOT)
         os.chdir("/")
 

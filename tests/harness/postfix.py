@@ -1,5 +1,6 @@
 """A real Postfix from build/roots/postfix, with everything of it private."""
 import os
+import signal
 import smtplib
 import socket
 import subprocess
@@ -95,6 +96,10 @@ class Postfix:
             MAIN.format(dir=self.dir, root=ROOT, env=env) + main)
         (self.conf / "master.cf").write_text(
             MASTER.format(port=self.port) + master)
+        # Each of its programs waits until a file that it reads is old enough
+        # to be whole.
+        for path in self.conf.iterdir():
+            os.utime(path, (0, 0))
         self.env = {"PATH": "/usr/bin:/bin", "MAIL_CONFIG": str(self.conf),
                     "LD_LIBRARY_PATH": f"{ROOT}/usr/lib/postfix"}
         self.process = None
@@ -104,7 +109,7 @@ class Postfix:
             [ROOT / "usr/lib/postfix/sbin/master", "-d", "-c", self.conf],
             env=self.env, preexec_fn=self.private.enter, cwd="/",
             stdin=subprocess.DEVNULL, stdout=open(self.dir / "out", "wb"),
-            stderr=subprocess.STDOUT)
+            stderr=subprocess.STDOUT, start_new_session=True)
         until(self.answers, of="Postfix's port")
         return self
 
@@ -121,13 +126,10 @@ class Postfix:
             return False
 
     def stop(self):
+        """All of it at once: asked to end, the master waits for a second."""
         if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def send(self, sender, recipients, data):
         with smtplib.SMTP("127.0.0.1", self.port, "client.test",

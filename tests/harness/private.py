@@ -18,9 +18,32 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 FILES = ("nsswitch.conf", "services", "protocols", "ld.so.cache", "localtime",
          "passwd", "group", "mime.types", "gai.conf", "ld.so.conf")
 
+# The machine's own; only read.
+SHARED = ("ssl", "ld.so.conf.d", "alternatives")
+
 # Not on this machine, or on it with another meaning.
 ACCOUNTS = {"vmail": (UID, GID), "mta": (61235, 61235), "drop": (61236, 61236),
             "Debian-exim": (61237, 61237)}
+
+
+# Loaded here: a process that was forked while others ran may not.
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def unshare(flags):
+    """In a preexec_fn: namespaces of one's own, or an end. With CLONE_NEWNS
+    what is mounted then is seen by nobody else."""
+    if libc.unshare(flags) != 0 or flags & CLONE_NEWNS and \
+            libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        os._exit(126)
+
+
+def bind(what, at):
+    """In a preexec_fn: a directory at another place, with what is mounted
+    below it."""
+    if libc.mount(str(what).encode(), str(at).encode(), None,
+                  MS_BIND | MS_REC, None) != 0:
+        os._exit(126)
 
 
 class PrivateEtc:
@@ -30,10 +53,11 @@ class PrivateEtc:
         for name in FILES:
             if os.path.exists(f"/etc/{name}"):
                 shutil.copy(f"/etc/{name}", self.etc / name)
-        for name in ("ssl", "ld.so.conf.d", "alternatives"):
+        self.mounts = []
+        for name in SHARED:
             if os.path.isdir(f"/etc/{name}"):
-                shutil.copytree(f"/etc/{name}", self.etc / name, symlinks=True,
-                                ignore=shutil.ignore_patterns("private"))
+                (self.etc / name).mkdir()
+                self.mounts.append((f"/etc/{name}", self.etc / name))
         for file, line in (("passwd", "{n}:x:{u}:{g}::/nonexistent:/bin/false\n"),
                            ("group", "{n}:x:{g}:\n")):
             old = [x for x in (self.etc / file).read_text().splitlines(True)
@@ -49,11 +73,9 @@ class PrivateEtc:
 
     def enter(self):
         """preexec_fn."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.unshare(CLONE_NEWNS | CLONE_NEWUTS) != 0 or \
-                libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0 or \
-                libc.mount(str(self.etc).encode(), b"/etc", None, MS_BIND, None) != 0:
-            os._exit(126)
+        unshare(CLONE_NEWNS | CLONE_NEWUTS)
+        for what, at in [*self.mounts, (self.etc, "/etc")]:
+            bind(what, at)
         socket.sethostname("mx.test")
 
     def run(self, *args, **kw):

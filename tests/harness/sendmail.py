@@ -3,7 +3,6 @@
 The program and the m4 sources come from build/roots/sendmail (Debian's
 packages, unpacked and not installed). contrib/sendmail is copied into the m4
 tree exactly as its README tells an administrator to do it."""
-import ctypes
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from . import GID, ROOTS, TOP, UID, free_port, until
+from .private import CLONE_NEWUTS, unshare
 from .site import SANITIZER_ENV
 
 ROOT = ROOTS / "sendmail"
@@ -21,13 +21,9 @@ CF = ROOT / "usr/share/sendmail/cf"
 CONTRIB = TOP / "contrib/sendmail"
 
 
-CLONE_NEWUTS = 0x04000000
-
-
 def as_mx():
     """preexec_fn: a host name of its own."""
-    if ctypes.CDLL(None).unshare(CLONE_NEWUTS) != 0:
-        os._exit(126)
+    unshare(CLONE_NEWUTS)
     socket.sethostname("mx.test")
 
 
