@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 
-from . import as_vmail
+from . import PATIENCE, as_vmail
 
 CONFIG = """
 base_dir = {run}
@@ -80,7 +80,7 @@ class Preauth(imaplib.IMAP4):
         self.file.close()
         self.sock.close()
         try:
-            self._child.wait(20)
+            self._child.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()

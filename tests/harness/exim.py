@@ -9,7 +9,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from . import ROOTS, free_port, until
+from . import PATIENCE, ROOTS, free_port, until
 from .private import ACCOUNTS, PrivateEtc
 from .site import SANITIZER_ENV
 
@@ -92,7 +92,8 @@ class Exim:
     def answers(self):
         assert self.process.poll() is None, self.said()
         try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection(("127.0.0.1", self.port),
+                                     PATIENCE).close()
             return True
         except OSError:
             return False
@@ -101,14 +102,14 @@ class Exim:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(20)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
 
     def send(self, sender, recipients, data):
         with smtplib.SMTP("127.0.0.1", self.port, "client.test",
-                          timeout=60) as smtp:
+                          timeout=PATIENCE) as smtp:
             return smtp.sendmail(sender, recipients, data)
 
     def queued(self):
@@ -120,5 +121,5 @@ class Exim:
         until(lambda: not self.queued(), of="an empty queue")
 
     def run_queue(self):
-        r = self.private.run(self.exim, "-qff", timeout=60)
+        r = self.private.run(self.exim, "-qff", timeout=2 * PATIENCE)
         assert r.returncode == 0, r.stdout.decode()

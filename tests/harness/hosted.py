@@ -4,7 +4,7 @@ import smtplib
 import socket
 import subprocess
 
-from . import TOP, until
+from . import PATIENCE, TOP, until
 from .exim import Exim
 from .postfix import Postfix
 from .sendmail import Sendmail
@@ -36,7 +36,7 @@ def nobody_listens(path):
 def end(service):
     """Helpers of the service may outlive it by a moment."""
     service.process.terminate()
-    service.process.wait(30)
+    service.process.wait(PATIENCE)
     until(lambda: nobody_listens(service.socket), of="the end of vbox-lmtpd")
 
 
@@ -105,7 +105,7 @@ def transcript(mta, recipients):
     """One connection, one envelope; the reply to each RCPT. The client is
     nobody's friend: whoever comes from 127.0.0.1 may relay."""
     said = {}
-    with smtplib.SMTP("127.0.0.1", mta.port, "client.test", timeout=20,
+    with smtplib.SMTP("127.0.0.1", mta.port, "client.test", timeout=PATIENCE,
                       source_address=("127.0.0.2", 0)) as smtp:
         smtp.ehlo()
         assert smtp.mail("anna@client.test")[0] == 250

@@ -2,12 +2,14 @@
 import base64
 import socket
 
+from . import PATIENCE
+
 
 class ManageSieve:
     """As much of RFC 5804 as an upload takes."""
 
     def __init__(self, port, user, password):
-        self.sock = socket.create_connection(("127.0.0.1", port), 20)
+        self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.file = self.sock.makefile("rb")
         self.answer()
         plain = base64.b64encode(f"\0{user}\0{password}".encode()).decode()

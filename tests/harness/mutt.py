@@ -6,6 +6,8 @@ import select
 import subprocess
 import time
 
+from . import PATIENCE
+
 
 def read_unread(site, box):
     """The raw messages that mutt shows as new, in one string: mutt tags them
@@ -31,7 +33,7 @@ def read_unread(site, box):
         start_new_session=True)
     os.close(theirs)
     screen = b""
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     try:
         while child.poll() is None:
             assert time.monotonic() < end, screen[-2000:]
@@ -40,7 +42,7 @@ def read_unread(site, box):
                     screen += os.read(ours, 65536)
                 except OSError:
                     break
-        child.wait(10)
+        child.wait(PATIENCE)
     finally:
         if child.poll() is None:
             child.kill()

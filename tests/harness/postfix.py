@@ -6,7 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from . import GID, ROOTS, UID, free_port, until
+from . import GID, PATIENCE, ROOTS, UID, free_port, until
 from .private import ACCOUNTS, PrivateEtc
 from .site import SANITIZER_ENV
 
@@ -120,7 +120,8 @@ class Postfix:
     def answers(self):
         assert self.process.poll() is None, self.said()
         try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection(("127.0.0.1", self.port),
+                                     PATIENCE).close()
             return True
         except OSError:
             return False
@@ -133,7 +134,7 @@ class Postfix:
 
     def send(self, sender, recipients, data):
         with smtplib.SMTP("127.0.0.1", self.port, "client.test",
-                          timeout=60) as smtp:
+                          timeout=PATIENCE) as smtp:
             return smtp.sendmail(sender, recipients, data)
 
     def queued(self):
@@ -146,7 +147,10 @@ class Postfix:
                       if p.is_file())
 
     def idle(self):
-        until(lambda: not self.queued(), of="an empty queue")
+        # What moves on to a directory that was looked at already is seen by the
+        # second look.
+        until(lambda: not self.queued() and not self.queued(),
+              of="an empty queue")
 
     def run_queue(self):
         r = subprocess.run([ROOT / "usr/sbin/postqueue", "-c", self.conf, "-f"],

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from . import GID, ROOTS, TOP, UID, as_vmail, free_port, until
+from . import GID, PATIENCE, ROOTS, TOP, UID, as_vmail, free_port, until
 
 ROOT = ROOTS / "roundcube" / "usr" / "share"
 
@@ -85,7 +85,8 @@ class Roundcube:
     def answers(self):
         assert self.process.poll() is None, self.said()
         try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection(("127.0.0.1", self.port),
+                                     PATIENCE).close()
             return True
         except OSError:
             return False
@@ -101,5 +102,5 @@ class Roundcube:
             os.killpg(self.process.pid, 15)
         except ProcessLookupError:
             pass
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         self.out.close()

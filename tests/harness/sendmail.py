@@ -3,15 +3,17 @@
 The program and the m4 sources come from build/roots/sendmail (Debian's
 packages, unpacked and not installed). contrib/sendmail is copied into the m4
 tree exactly as its README tells an administrator to do it."""
+import functools
 import os
 import re
 import shutil
 import smtplib
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
-from . import GID, ROOTS, TOP, UID, free_port, until
+from . import GID, PATIENCE, ROOTS, TOP, UID, free_port, until
 from .private import CLONE_NEWUTS, unshare
 from .site import SANITIZER_ENV
 
@@ -38,7 +40,23 @@ int gethostname(char *name, size_t n)
 """
 
 
-def named(directory):
+# Made once for all tests of a run.
+made = tempfile.TemporaryDirectory(prefix="vbox-sendmail-")
+
+
+@functools.cache
+def m4_tree():
+    """sendmail's m4 sources with contrib's."""
+    tree = Path(made.name) / "cf"
+    shutil.copytree(CF, tree)
+    for kind in ("mailer", "feature"):
+        for m4 in (CONTRIB / kind).glob("*.m4"):
+            shutil.copy(m4, tree / kind)
+    return tree
+
+
+@functools.cache
+def named():
     """What makes subprocess give a sendmail a host name with a dot. It looks
     for one before it reads its configuration, and sleeps for a minute when
     there is none. A container that may not have a name of its own gets a
@@ -46,7 +64,8 @@ def named(directory):
     may = subprocess.run(["/bin/true"], preexec_fn=as_mx, check=False)
     if may.returncode == 0:
         return {"preexec_fn": as_mx}
-    shim = directory / "hostname.so"
+    Path(made.name).chmod(0o755)
+    shim = Path(made.name) / "hostname.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, "-xc", "-"],
                    input=SHIM.encode(), check=True)
     return {"env": {**os.environ, "LD_PRELOAD": str(shim)}}
@@ -67,12 +86,7 @@ class Sendmail:
         self.cf = self.dir / "sendmail.cf"
         self.port = None
         self.process = None
-        self.named = named(self.dir)
-        self.cfdir = self.dir / "cf"
-        shutil.copytree(CF, self.cfdir)
-        for kind in ("mailer", "feature"):
-            for m4 in (CONTRIB / kind).glob("*.m4"):
-                shutil.copy(m4, self.cfdir / kind)
+        self.named = named()
         self.mc = mc.read_text() if isinstance(mc, Path) else mc
         self.table("local-host-names", "")
         self.table("aliases", "")
@@ -125,7 +139,7 @@ class Sendmail:
         assert n == 1, "the .mc has no OSTYPE"
         (self.dir / "sendmail.mc").write_text(mc)
         made = subprocess.run(
-            ["m4", f"-D_CF_DIR_={self.cfdir}/", self.cfdir / "m4/cf.m4",
+            ["m4", f"-D_CF_DIR_={m4_tree()}/", m4_tree() / "m4/cf.m4",
              self.dir / "sendmail.mc"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         # (feature/local_procmail.m4 of sendmail itself earns an m4 warning.)
@@ -154,7 +168,8 @@ class Sendmail:
     def answers(self):
         assert self.process.poll() is None, (self.dir / "out").read_text()
         try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection(("127.0.0.1", self.port),
+                                     PATIENCE).close()
             return True
         except OSError:
             return False
@@ -163,7 +178,7 @@ class Sendmail:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(20)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -171,11 +186,21 @@ class Sendmail:
     def send(self, sender, recipients, data):
         """One envelope over SMTP; refused recipients as smtplib tells them."""
         with smtplib.SMTP("127.0.0.1", self.port, "client.test",
-                          timeout=60) as smtp:
+                          timeout=PATIENCE) as smtp:
             return smtp.sendmail(sender, recipients, data)
 
     def queued(self):
         return sorted(p.name for p in self.queue.rglob("[qQh]f*"))
+
+    def tried(self):
+        """How often what is in the queue was tried, all in all."""
+        tries = 0
+        for path in self.queue.glob("qf*"):
+            try:
+                tries += int(re.search(rb"(?m)^N(\d+)", path.read_bytes())[1])
+            except FileNotFoundError:   # delivered
+                pass
+        return tries
 
     def idle(self):
         until(lambda: not self.queued(), of="an empty queue")
@@ -185,5 +210,5 @@ class Sendmail:
         done = subprocess.run([BIN / "sendmail", "-C", self.cf, "-q", "-odi"],
                               stdin=subprocess.DEVNULL, check=False, cwd="/",
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=120, **self.named)
+                              timeout=2 * PATIENCE, **self.named)
         assert done.returncode == 0, done.stdout.decode()

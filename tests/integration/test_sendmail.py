@@ -260,13 +260,12 @@ def test_full_disk_waits_in_the_queue(site, mta, full_disk):
     mta.send("anna@client.test", ["fred@d1.test", "fred@d2.test"],
              LETTER % b"no room" + (b"x" * 900 + b"\r\n") * 6)
     one(site, "d2.test", "fred")
-    until(lambda: len([q for q in mta.queued() if q.startswith("q")]) == 1,
-          of="the message in the queue")
-    mta.run_queue()
+    # (As long as the first attempt holds the queue file a run passes it over.)
+    until(lambda: mta.tried() == 1, of="the first attempt")
+    until(lambda: mta.run_queue() or mta.tried() > 1, of="the second attempt")
     assert box.read_bytes() == before
     assert len(mta.queued()) == 1
     (box.parent / "ballast").unlink()
-    # (As long as the first attempt holds the queue file a run passes it over.)
     until(lambda: mta.run_queue() or not mta.queued(), of="an empty queue")
     messages = site.messages("d1.test", "fred")
     assert [fields(m, "Subject") for m in messages[1:]] == [[b"no room"]]
