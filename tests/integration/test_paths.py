@@ -154,8 +154,7 @@ def test_in_place_of_the_mbox(site, name):
     users.write_text("fred@d1.test\n")
     for kind in ("fs", f"file:{users}"):
         site.configure(directory=[kind], lock_timeout="1s")
-        r = site.deliver("-f", "a@b.test", "d1.test", "fred", data=LETTER,
-                         timeout=30)
+        r = site.deliver("-f", "a@b.test", "d1.test", "fred", data=LETTER)
         assert r.returncode == 75, r
         assert r.stdout.startswith(b"4.2.0 "), r
         assert str(site.dir).encode() not in r.stdout
@@ -189,7 +188,7 @@ def test_in_place_of_a_maildir_part(site, name, sub):
         part.mkdir(mode=0o755)
         os.chown(part, 65533, 65533)
     before = site.everything()
-    r = site.deliver("-f", "a@b.test", "d2.test", "fred", data=LETTER, timeout=30)
+    r = site.deliver("-f", "a@b.test", "d2.test", "fred", data=LETTER)
     assert r.returncode == 75, r
     assert r.stdout.startswith(b"4.2.0 ") or name == "foreign owner" and \
         r.stdout.startswith(b"4."), r
@@ -223,7 +222,7 @@ def test_in_place_of_the_dotlock(site, name):
     box = site.box("d1.test", "fred")
     IN_PLACE[name](site, box.with_name("fred.lock"))
     precious = victim(site).read_bytes()
-    r = site.deliver("-f", "a@b.test", "d1.test", "fred", data=LETTER, timeout=60)
+    r = site.deliver("-f", "a@b.test", "d1.test", "fred", data=LETTER)
     assert victim(site).read_bytes() == precious
     assert not (site.dir / "nothing-there").exists()
     if r.returncode == 0:   # a stale one was cleared away

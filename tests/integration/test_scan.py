@@ -6,15 +6,15 @@ import re
 import socket
 import stat
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import until
+from harness import PATIENCE, until
 from harness.accounts import Vboxadm
 from harness.clamd import EICAR, NAME, Clamd, Impostor
 from harness.lmtp import Lmtpd
+from harness.proc import alive
 
 CLEAN = b"From: a@b.test\nSubject: clean\n\nhello\n"
 BAD = (b"From: a@b.test\nSubject: bad\nMIME-Version: 1.0\n"
@@ -25,7 +25,7 @@ BAD = (b"From: a@b.test\nSubject: bad\nMIME-Version: 1.0\n"
 @pytest.fixture
 def clamd(site):
     with Clamd(site.dir) as c:
-        site.configure(scanners=[c.scanner], scan_timeout="10s")
+        site.configure(scanners=[c.scanner], scan_timeout="5m")
         yield c
 
 
@@ -143,24 +143,22 @@ def test_stopped_clamd_defers_or_not(site, clamd, door):
 def test_frozen_clamd_ends_with_the_time_out(site, clamd, door):
     site.configure(scan_timeout="1s")
     clamd.freeze()
-    began = time.monotonic()
-    code, _ = door(site, CLEAN)
+    code, _ = door(site, CLEAN)     # while it is frozen
     assert code == 75
-    assert time.monotonic() - began < 30
     assert b"no answer in time" in (site.log / "vbox.log").read_bytes()
     clamd.thaw()
-    site.configure(scan_timeout="30s")
+    site.configure(scan_timeout="5m")
     assert door(site, CLEAN)[0] == 0
 
 
 def test_frozen_clamd_delays_no_other_connection(site, clamd):
     """d1.test has the scanner, d2.test has none."""
     site.configure(scanners=None, scan_timeout=None)
-    site.domains["d1.test"] = {"scanners": [clamd.scanner], "scan_timeout": "20s",
+    site.domains["d1.test"] = {"scanners": [clamd.scanner], "scan_timeout": "10m",
                                "format": "mbox"}
     with Lmtpd(site, workers=2) as service:
         clamd.freeze()
-        with service.connect() as slow, ThreadPoolExecutor() as pool:
+        with service.connect(timeout=600) as slow, ThreadPoolExecutor() as pool:
             slow.hello()
             late = pool.submit(slow.message, ["fred@d1.test"], CLEAN)
             for _ in range(20):
@@ -217,7 +215,7 @@ NONSENSE = {
 @pytest.mark.parametrize("kind", NONSENSE)
 def test_nonsense_defers(site, kind, early):
     with Impostor(NONSENSE[kind], early, inet=early) as server:
-        site.configure(scanners=[server.scanner], scan_timeout="10s")
+        site.configure(scanners=[server.scanner], scan_timeout="5m")
         big = CLEAN + b"x" * 70 + b"\n" * 2000000
         code, said = by_argv(site, big if early else CLEAN)
         assert code == 75, said
@@ -295,7 +293,7 @@ def command(site):
 
 @DOORS
 def test_a_command(site, command, door):
-    site.configure(scanners=[f"{command} one two"], scan_timeout="20s",
+    site.configure(scanners=[f"{command} one two"], scan_timeout="5m",
                    spool_memory="4K")
     code, said = door(site, BAD)
     assert code == 77 and "Test.Virus in it" in said, said
@@ -325,10 +323,16 @@ def test_what_a_late_command_started_ends_with_it(site, command, door):
     """The scanner is a child of the script that the configuration names."""
     command.write_text(f"#!/bin/sh\nsleep 1000 &\necho $! >>{site.dir}/out/pids\n"
                        "wait\n")
-    site.configure(scanners=[str(command)], scan_timeout="1s")
-    assert door(site, CLEAN)[0] == 75
-    pid, = (site.dir / "out/pids").read_text().split()
-    until(lambda: not os.path.exists(f"/proc/{pid}"), 10)
+    # In time for it to start one: a busy machine is slow at that, too.
+    started = site.dir / "out/pids"
+    for seconds in 1, 5, 25:
+        site.configure(scanners=[str(command)], scan_timeout=f"{seconds}s")
+        assert door(site, CLEAN)[0] == 75
+        if started.exists() and started.read_text():
+            break
+    pids = [int(p) for p in started.read_text().split()]
+    assert pids
+    until(lambda: not any(alive(p) for p in pids), of="their end")
 
 
 def test_a_worker_can_run_nothing_else(site, command):
@@ -371,27 +375,26 @@ def test_a_hung_command_keeps_no_letter(site, command):
     site.own_file(site.home / "d2.test/fred/.dovecot.sieve",
                   b'redirect "x@example.com";\n')
     with Lmtpd(site) as service, ThreadPoolExecutor(30) as pool:
-        hung = [service.connect() for _ in range(25)]
+        hung = [service.connect(timeout=600) for _ in range(25)]
         for c in hung:
             c.hello()
         late = [pool.submit(c.message, ["fred@d1.test"], CLEAN) for c in hung]
-        called = site.dir / "out/called"
-        until(lambda: called.exists() and
-              called.read_text().count("slow") == len(hung), 60)
+        started = site.dir / "out/pids"
+        until(lambda: started.exists() and
+              started.read_text().count("\n") == len(hung), of="25 scanners")
         with service.connect() as c:
             c.hello()
             _, replies = c.message(["fred@d2.test"], CLEAN)
             assert replies[0].startswith("250"), replies
         assert len(list(letters.iterdir())) == 1
         # Told to stop, the workers do not wait for their scanners.
-        assert service.stop(timeout=30) == 0
+        assert service.stop(timeout=PATIENCE) == 0
         assert all(x.result()[1][0][:3] in ("451", "421", "") for x in late)
         for c in hung:
             c.close()
     # And nobody waits for them.
-    pids = [int(p) for p in (site.dir / "out/pids").read_text().split()]
-    assert len(pids) == 25
-    until(lambda: not any(os.path.exists(f"/proc/{p}") for p in pids), 30)
+    pids = [int(p) for p in started.read_text().split()]
+    until(lambda: not any(alive(p) for p in pids), of="the end of all")
 
 
 def test_an_alias_of_two(site, clamd):
@@ -446,7 +449,7 @@ def test_counted(site, clamd):
             for data in (CLEAN, BAD, CLEAN):
                 c.message(["fred@d1.test", "fred@d2.test"], data)
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(10)
+            s.settimeout(PATIENCE)
             s.connect(str(metrics))
             s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             text = s.makefile("rb").read().decode()

@@ -6,13 +6,14 @@ import subprocess
 
 import pytest
 
-from harness import accounts
+from harness import PATIENCE, accounts
 from harness.accounts import DovecotServer
 from test_managesieve import adm  # noqa: F401
 from test_sieve import folder, script
 
 MAIL = b"From: a@elsewhere.example\nSubject: work to do\n\nhello\n"
 METADATA = """
+mail_fsync = never
 mail_attribute_dict = file:%h/dovecot-attributes
 protocol imap {{
   imap_metadata = yes
@@ -35,7 +36,7 @@ def server(site, adm, monkeypatch):
 
 @pytest.fixture
 def imap(server, domain):
-    imap = imaplib.IMAP4("127.0.0.1", server.port, 20)
+    imap = imaplib.IMAP4("127.0.0.1", server.port, PATIENCE)
     imap.login(f"fred@{domain}", "secret")
     yield imap
     imap.logout()

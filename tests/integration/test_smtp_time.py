@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import TOP, free_port, until
+from harness import PATIENCE, TOP, free_port, until
 from harness.accounts import Vboxadm
 from harness.exim import Exim
 from harness.hosted import (BODY, LETTER, MTAS, adapted, end, restart,
@@ -117,7 +117,7 @@ class Netstrings:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
+        self.socket.settimeout(PATIENCE)
         self.socket.connect(str(path))
         self.file = self.socket.makefile("rb")
 
@@ -146,7 +146,7 @@ class Netstrings:
 
 def ask_policy(path, recipient, **more):
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(20)
+        s.settimeout(PATIENCE)
         s.connect(str(path))
         asked = {"request": "smtpd_access_policy", "protocol_state": "RCPT",
                  "sender": "anna@client.test", "recipient": recipient, **more}
@@ -320,6 +320,7 @@ def test_no_restart_after_user_add(site, service, mta):
     until(taken, of="the new user at RCPT")
     mta.send("anna@client.test", [address], LETTER % b"welcome")
     until(lambda: site.messages("d1.test", "later"), of="the mail")
+    mta.idle()
     message, = site.messages("d1.test", "later")
     assert body(message) == BODY
     assert not list(mta.dir.rglob("*.db"))
@@ -366,7 +367,8 @@ def test_aliases_forwards_and_lists_arrive(site, service, mta):
             assert len(arrived()) == 1
     mta.idle()
     assert mta.send("anna@client.test", ["fwd@d1.test"], LETTER % b"fwd") == {}
-    until(passed_on.exists, of="the forward")
+    until(lambda: passed_on.exists() and passed_on.read_text().endswith("\n"),
+          of="the forward")
     mta.idle()
     line, = passed_on.read_text().splitlines()
     assert line.endswith("-- away@elsewhere.test")
@@ -422,7 +424,7 @@ def test_sendmail_asks_dns_lists_for_hosted_domains(site, service, early):
     mta = start_sendmail(site, service, text=mc)
     try:
         with smtplib.SMTP("127.0.0.1", mta.port, "client.test",
-                          timeout=20) as smtp:
+                          timeout=PATIENCE) as smtp:
             smtp.ehlo()
             said = smtp.mail("anna@client.test")
             if said[0] == 250:
