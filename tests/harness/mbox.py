@@ -38,6 +38,8 @@ def split_mbox(data):
 
 
 def unquote(raw):
+    if b">From " not in raw:    # quickly said of 100 MB
+        return raw
     return re.sub(rb"(?m)^>(>*From )", rb"\1", raw)
 
 

@@ -9,8 +9,9 @@ from harness import SANITIZED
 from test_sieve import domain, folder, script  # noqa: F401
 
 MB = 1 << 20
-# A sanitizer multiplies both.
-CPU = 30 if SANITIZED else 1.0
+# A sanitizer multiplies both. The second is one of a processor that nobody shares;
+# what is wrong takes minutes.
+CPU = 30 if SANITIZED else 2.0
 MEMORY = 4096 * MB if SANITIZED else 64 * MB
 
 LETTER = b"From: a@b.test\nTo: fred@x.test\nSubject: project x\n\nhello\n"
@@ -60,7 +61,7 @@ def cost(site, domain, data):
             [sys.executable, "-S", "-E", "-c", MEASURE,
              *site.command("-f", "a@b.test", "--", domain, "fred")],
             stdin=letter, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=site.environment(), check=False, timeout=120)
+            env=site.environment(), check=False, timeout=600)
     path.unlink()
     assert r.returncode == 0, r.stdout
     _, cpu, memory = r.stdout.split()[-3:]
