@@ -147,7 +147,7 @@ def test_many_recipients_of_a_large_message(site):
     site.own_file(site.home / "d1.test" / "fred" / ".dovecot.sieve",
                   b'require "enclose"; enclose "x";')
     text = LETTER.replace(b"From here on\n", b"0123456789abcde\n" * 600_000)
-    with Lmtpd(site) as service, service.connect() as c:
+    with Lmtpd(site) as service, service.connect(timeout=600) as c:
         c.hello()
         rcpt, replies = c.message(["fred@d1.test"] * 8, text)
         assert [r[:3] for r in rcpt + replies] == ["250"] * 16
