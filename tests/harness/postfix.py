@@ -32,6 +32,7 @@ alias_maps =
 alias_database =
 mynetworks = 127.0.0.0/8
 smtpd_peername_lookup = no
+smtpd_error_sleep_time = 0
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtp_dns_support_level = disabled
 recipient_delimiter = +
