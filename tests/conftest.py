@@ -7,6 +7,9 @@ import pytest
 from harness import BUILD, until
 from harness.site import Site, copy_programs, new_directory
 
+# What the tests make is read by servers that are not root.
+os.umask(0o022)
+
 
 def pytest_collection_modifyitems(items):
     """Faults are injected as root or not at all."""
