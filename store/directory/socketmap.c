@@ -179,8 +179,9 @@ receive_netstring(struct socketmap *m, struct buf *in)
 	do {
 		if (receive(m, 1, in) < 0)
 			return -1;
-	} while (in->p[in->n - 1] != ':' && in->n <= LENGTH_DIGITS);
-	if (num_u64(str_mem(in->p, in->n - 1), REPLY_MAX, &length) < 0) {
+	} while (ascii_isdigit(in->p[in->n - 1]) && in->n <= LENGTH_DIGITS);
+	if (in->p[in->n - 1] != ':' ||
+	    num_u64(str_mem(in->p, in->n - 1), REPLY_MAX, &length) < 0) {
 		errno = EPROTO;
 		return -1;
 	}

@@ -770,7 +770,10 @@ def test_a_socketmap_knows_the_accounts(site):
     for mode in ("temp", "perm", "nonsense", "hangs up", "endless",
                  "no netstring", "silent"):
         server.mode = mode
-        assert adm.json("resolve", "fred@d1.test", code=75)["reply"] == 451
+        answer = adm.json("resolve", "fred@d1.test", code=75)
+        assert answer["reply"] == 451
+        # Only who is silent is waited for.
+        assert ("no answer in time" in answer["detail"]) == (mode == "silent")
     # A connection that the server drops while it is idle is not noticed.
     server.mode = "well"
     lines = adm.lines()
