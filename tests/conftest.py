@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from harness import BUILD, until
-from harness.site import Site, copy_programs, new_directory
+from harness import BUILD
+from harness.site import Site, copy_programs, new_directory, remove
 
 # What the tests make is read by servers that are not root.
 os.umask(0o022)
@@ -33,12 +33,7 @@ def scratch():
     """An empty directory, passable for everybody."""
     path = new_directory()
     yield path
-
-    def gone():
-        # A process that a server has left may still be writing.
-        shutil.rmtree(path, ignore_errors=True)
-        return not path.exists()
-    until(gone, of=f"{path} to go away")
+    remove(path)
 
 
 @pytest.fixture

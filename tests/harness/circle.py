@@ -3,7 +3,7 @@ Maildir: what has to work from one end to the other, whatever stands there."""
 import imaplib
 import re
 
-from . import until
+from . import PATIENCE, until
 from .accounts import Vboxadm
 from .hosted import BODY, LETTER, serve_maps, transcript
 from .managesieve import ManageSieve
@@ -46,7 +46,7 @@ class Reader:
         self.mta.idle()
 
     def login(self):
-        client = imaplib.IMAP4("127.0.0.1", self.dovecot.port, 20)
+        client = imaplib.IMAP4("127.0.0.1", self.dovecot.port, PATIENCE)
         client.login(self.address, "secret")
         return client
 

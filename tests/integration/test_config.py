@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.site import SANITIZER_ENV
+
 TOP = Path(__file__).resolve().parents[2]
 
 
 def check(programs, conf, *args):
     return subprocess.run([programs / "vbox-lmtpd", "-c", conf, "-t", *args],
                           capture_output=True, text=True,
-                          env={"PATH": "/usr/bin:/bin"})
+                          env={"PATH": "/usr/bin:/bin", **SANITIZER_ENV})
 
 
 def test_a_sound_site(site, programs):
@@ -78,8 +80,8 @@ def test_settings_without_effect_are_called_so():
     rows = set(re.findall(r"\tROW\((\w+), ", (TOP / "lda/settings.c").read_text()))
     source = "".join(p.read_text() for p in (TOP / "lda").rglob("*.c")
                      if not p.name.startswith(("settings", "config")))
-    unread = {r for r in rows if not
-              re.search(rf"\b((s|set|settings)->|global\.){r}\b", source)}
+    unread = rows - set(re.findall(
+        r"(?=\b(?:(?:s|set|settings)->|global\.)(\w+))", source))
     page = (TOP / "docs/man/vbox.conf.5").read_text()
     bugs = page[page.index(".Sh BUGS"):]
     said = set(re.findall(r"^\.It\n\.Cm (\w+)$", bugs, re.M))
