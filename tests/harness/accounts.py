@@ -4,14 +4,15 @@ import contextlib
 import json
 import os
 import pwd
+import select
 import shutil
 import signal
 import socket
 import subprocess
 from pathlib import Path
 
-from . import GID, TOP, UID, free_port, until
-from .proc import children
+from . import GID, PATIENCE, TOP, UID, free_port, until
+from .proc import children, status
 from .site import sane
 
 
@@ -50,12 +51,13 @@ class Lines:
     def ask(self, address):
         self.child.stdin.write(address.encode() + b"\n")
         self.child.stdin.flush()
+        assert select.select([self.child.stdout], [], [], PATIENCE)[0]
         return json.loads(self.child.stdout.readline())
 
     def close(self):
         self.child.stdin.close()
         self.child.stdout.close()
-        return self.child.wait(60)
+        return self.child.wait(PATIENCE)
 
 
 def tool(name):
@@ -65,9 +67,10 @@ def tool(name):
 
 
 class Postgres:
-    """A cluster in a directory of its own, run by nobody, on a unix socket."""
+    """A cluster in a directory of its own, run by nobody, on a unix socket.
+    `template`: one that was never started, to begin with."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, template=None):
         self.dir = Path(directory) / "pg"
         self.data = self.dir / "data"
         nobody = pwd.getpwnam("nobody")
@@ -78,20 +81,20 @@ class Postgres:
             os.setresuid(nobody.pw_uid, nobody.pw_uid, nobody.pw_uid)
 
         self.become = become
-        for d in (self.dir, self.data):
-            d.mkdir()
-            os.chown(d, nobody.pw_uid, nobody.pw_gid)
+        self.dir.mkdir()
+        os.chown(self.dir, nobody.pw_uid, nobody.pw_gid)
         self.dir.chmod(0o755)
-        self.data.chmod(0o700)
-        self.command("initdb", "-A", "trust", "-U", "vbox", "-E", "UTF8",
-                     "--no-locale", "--no-sync")
+        if template:
+            subprocess.run(["cp", "-a", template.data, self.data], check=True)
+        else:
+            self.command("initdb", "-A", "trust", "-U", "vbox", "-E", "UTF8",
+                         "--no-locale", "--no-sync")
         self.conninfo = Path(directory) / "pgsql.conf"
         self.conninfo.write_text(
             "# the directory of this test\n"
             f"host={self.dir} dbname=postgres user=vbox\n"
             "client_encoding=UTF8\n")
         self.conninfo.chmod(0o644)
-        self.start()
 
     def command(self, name, *args):
         r = subprocess.run([tool(name), "-D", str(self.data), *args],
@@ -101,9 +104,10 @@ class Postgres:
         assert r.returncode == 0, r.stdout.decode()
 
     def start(self):
-        self.command("pg_ctl", "-w", "-l", str(self.dir / "log"), "-o",
+        self.command("pg_ctl", "-w", "-t", "300", "-l", str(self.dir / "log"), "-o",
                      f"-c listen_addresses='' -c fsync=off "
                      f"-c unix_socket_directories={self.dir}", "start")
+        return self
 
     def sql(self, text):
         subprocess.run(["psql", "-q", "-h", str(self.dir), "-U", "vbox",
@@ -112,16 +116,24 @@ class Postgres:
                        stdout=subprocess.DEVNULL)
 
     def stop(self):
-        self.command("pg_ctl", "-w", "-m", "immediate", "stop")
+        self.command("pg_ctl", "-w", "-t", "300", "-m", "immediate", "stop")
 
     def processes(self):
         top = int((self.data / "postmaster.pid").read_text().split()[0])
         return [top] + children(top)
 
     def freeze(self):
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+        """First the one that makes others."""
+        self.still(self.processes()[0])
+        for pid in self.processes()[1:]:
+            self.still(pid)
+
+    @staticmethod
+    def still(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+        until(lambda: status(pid).get("State", "T")[0] in "TZX",
+              of="PostgreSQL to stand still")
 
     def thaw(self):
         for pid in self.processes():
@@ -142,8 +154,13 @@ listen = 127.0.0.1
 mail_uid = {uid}
 mail_gid = {gid}
 default_vsz_limit = 1G
+# A wrong password is answered at once, however many there were.
+auth_failure_delay = 0
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =
@@ -208,7 +225,8 @@ class DovecotServer:
     def answers(self):
         assert self.child.poll() is None, self.log()
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as s:
+            with socket.create_connection(("127.0.0.1", self.port),
+                                          PATIENCE) as s:
                 return s.recv(100).startswith(b"* OK")
         except OSError:
             return False
@@ -219,4 +237,4 @@ class DovecotServer:
 
     def stop(self):
         self.child.terminate()
-        self.child.wait(30)
+        self.child.wait(PATIENCE)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from harness import UID
+from harness import PATIENCE, UID
 from harness.accounts import DovecotServer, Vboxadm
 from harness.managesieve import ManageSieve
 
@@ -52,7 +52,7 @@ def test_uploaded_is_in_force(site, adm, server, domain):
     client.ask('SETACTIVE "rules"')
     deliver(site, domain)
     assert len(site.messages(domain, "fred")) == 1
-    imap = imaplib.IMAP4("127.0.0.1", server.port, 20)
+    imap = imaplib.IMAP4("127.0.0.1", server.port, PATIENCE)
     imap.login(f"fred@{domain}", "secret")
     assert imap.select("Jobs")[1] == [b"1"]
     flags = imap.fetch("1", "FLAGS")[1][0]
