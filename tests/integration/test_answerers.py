@@ -1,13 +1,13 @@
 """Many connections to the maps and to the policy server, few processes: an MTA
 keeps one open for each of its own, and most of them are quiet."""
 import os
+import select
 import signal
-import subprocess
 import threading
 
 import pytest
 
-from harness import until
+from harness import PATIENCE, until
 from harness.hosted import end, nobody_listens, restart, serve_maps
 from harness.proc import children, open_files
 from test_accounts import SocketMap
@@ -34,20 +34,33 @@ def holders(service):
     return found
 
 
+def callers_of_two(service, many):
+    """Callers that two processes share, about equally: a new one goes to who
+    has fewer. When one of them is late, on a busy machine, it takes more."""
+    own = max(holders(service).values(), default=0)
+    callers = [Netstrings(service.map) for _ in range(many)]
+
+    def shared():
+        busy = sorted(n - own for n in holders(service).values()
+                      if n - own > many / 4)
+        if len(busy) == 2 and busy[0] > 0.5 * busy[1]:
+            return True
+        callers.append(Netstrings(service.map))
+        return False
+    until(shared, of=f"two who share {many} connections")
+    return callers
+
+
 def test_many_quiet_connections_and_few_processes(service):
     one = Netstrings(service.map)
     assert one.ask(ASK) == ANSWER
-    before = until(lambda: children(service.process.pid), of="processes")
-    callers = [Netstrings(service.map) for _ in range(MANY)]
+    callers = callers_of_two(service, MANY)
     # All are served, however quiet the others are; asked in any order.
     for c in callers:
         assert c.ask(ASK) == ANSWER
     for c in reversed(callers):
         assert c.ask("vbox_domain no.test") == "NOTFOUND "
-    assert len(children(service.process.pid)) <= len(before) + 2
-    # Two share them, about equally.
-    busy = sorted(n for n in holders(service).values() if n > MANY / 4)
-    assert len(busy) == 2 and busy[0] > 0.5 * busy[1], busy
+    assert len(children(service.process.pid)) < MANY / 10
     # Mail is delivered meanwhile, and the policy server answers.
     assert ask_policy(service.policy, "ghost@d1.test").startswith("550 5.1.1")
     assert service.answers()
@@ -65,18 +78,20 @@ def test_who_reads_no_answers_holds_up_nobody(site, service):
     question = b"27:vbox_recipient fred@d1.test,"
     deaf.socket.setblocking(False)
     sent = 0
-    try:
-        while sent < 64 << 20:
+    # Until it is full in both directions.
+    while sent < 64 << 20 and select.select([], [deaf.socket], [], 0.3)[1]:
+        try:
             sent += deaf.socket.send(question * 1000)
-    except BlockingIOError:
-        pass
-    # It is full in both directions; others are answered by the same process.
+        except BlockingIOError:
+            pass
+    assert sent < 64 << 20
+    # Others are answered by the same process.
     for _ in range(20):
         other = Netstrings(service.map)
         assert other.ask(ASK) == ANSWER
         other.close()
     # And when it reads, every whole question has its answer.
-    deaf.socket.settimeout(20)
+    deaf.socket.settimeout(PATIENCE)
     whole = sent // len(question)
     for _ in range(whole):
         assert deaf.read() == ANSWER
@@ -98,7 +113,8 @@ class Slow(SocketMap):
 def test_many_questions_at_once_wait_for_those_of_others(site, service):
     """A thousand of them, each of which takes the directory a while."""
     end(service)
-    server = Slow(site.dir / "accounts.sock", {"@d1.test": "OK format=mbox"})
+    server = Slow(site.dir / "accounts.sock", {"@d1.test": "OK format=mbox",
+                                               "@d2.test": "OK format=mbox"})
     site.configure(map_workers=1,
                    directory=[f"socketmap:unix:{server.path}:accounts"])
     restart(site, service)
@@ -106,9 +122,9 @@ def test_many_questions_at_once_wait_for_those_of_others(site, service):
     assert other.ask("vbox_domain d1.test") == "OK d1.test"
     greedy.send(*[f"vbox_recipient n{i}@d1.test" for i in range(1000)])
     assert greedy.read().startswith("OK ERROR:5.1.1")
-    asked = len(server.asked)
-    assert other.ask("vbox_domain d1.test") == "OK d1.test"
-    assert len(server.asked) - asked < 100
+    before = len(server.asked)
+    assert other.ask("vbox_domain d2.test") == "OK d2.test"
+    assert server.asked.index("@d2.test") - before < 100
     # And it is not forgotten.
     for _ in range(20):
         assert greedy.read().startswith("OK ERROR:5.1.1")
@@ -127,7 +143,7 @@ def test_nonsense_ends_one_connection(service):
 
 
 def test_a_death_takes_only_its_own_along(service):
-    callers = [Netstrings(service.map) for _ in range(20)]
+    callers = callers_of_two(service, 20)
     for c in callers:
         assert c.ask(ASK) == ANSWER
     held = holders(service)
@@ -166,7 +182,7 @@ def test_reload_and_end(site, service):
     fresh2 = Netstrings(service.map)
     assert fresh2.ask(ASK) == ANSWER
     service.process.terminate()
-    assert service.process.wait(30) == 0
+    assert service.process.wait(PATIENCE) == 0
     # Helpers of the service may outlive it by a moment.
     until(lambda: nobody_listens(service.map), of="a closed door")
     for c in (old, fresh, fresh2):
