@@ -16,6 +16,8 @@ import zlib
 from email import policy
 from email.message import EmailMessage
 
+from . import until
+
 # --- messages ---------------------------------------------------------------
 
 
@@ -591,7 +593,14 @@ def pgp(scratch):
             ["gpg", "--homedir", home, "--batch", "--yes", "--passphrase", "",
              "--pinentry-mode", "loopback", *args], input=data, check=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+    def agent():
+        """gpg itself waits 5 s for it."""
+        return subprocess.run(["gpgconf", "--homedir", home, "--launch", "gpg-agent"],
+                              stderr=subprocess.DEVNULL, check=False
+                              ).returncode == 0
     try:
+        until(agent, of="gpg-agent")
         gpg("--quick-gen-key", "a@b.test", "ed25519", "sign", "never")
         armor = gpg("--passphrase", "x", "--armor", "--symmetric",
                     data=b"Content-Type: text/plain\n\nsecret\n")

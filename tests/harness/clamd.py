@@ -3,13 +3,13 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
-from . import ROOTS, until
+from . import PATIENCE, ROOTS, until
+from .site import new_directory, remove
 
 # https://www.eicar.org: harmless, and every scanner finds it. In two pieces, so
 # that none finds it here.
@@ -45,14 +45,14 @@ class Clamd:
         self.process = subprocess.Popen(
             [self.program, f"--config-file={self.conf}"],
             stdout=open(self.dir / "out", "ab"), stderr=subprocess.STDOUT)
-        until(self.answers, 60, of="clamd")
+        until(self.answers, of="clamd")
         return self
 
     def answers(self):
         assert self.process.poll() is None, (self.dir / "out").read_text()
         try:
             with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(5)
+                s.settimeout(PATIENCE)
                 s.connect(str(self.socket))
                 s.sendall(b"zPING\0")
                 return s.recv(16) == b"PONG\0"
@@ -69,7 +69,7 @@ class Clamd:
         if self.process and self.process.poll() is None:
             self.thaw()
             self.process.terminate()
-            self.process.wait(60)
+            self.process.wait(PATIENCE)
 
     def __enter__(self):
         return self.start()
@@ -80,20 +80,21 @@ class Clamd:
 
 class Impostor:
     """A server on clamd's protocol that answers as it is told. `answer` gets
-    the connection when the whole message was sent."""
+    the connection when the whole message was sent; there may be several at
+    a time."""
 
     def __init__(self, answer, early=False, inet=False):
         self.answer = answer
         self.early = early
         self.asked = 0
         if inet:
+            self.dir = None
             self.listener = socket.create_server(("127.0.0.1", 0))
             self.scanner = "clamd:inet:127.0.0.1:%d" % \
                 self.listener.getsockname()[1]
         else:
-            self.dir = tempfile.TemporaryDirectory()
-            Path(self.dir.name).chmod(0o755)
-            path = Path(self.dir.name) / "sock"
+            self.dir = new_directory()
+            path = self.dir / "sock"
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(str(path))
             path.chmod(0o666)
@@ -109,14 +110,17 @@ class Impostor:
             except OSError:
                 return
             self.asked += 1
-            try:
-                with s:
-                    s.settimeout(30)
-                    if not self.early:
-                        self.message(s)
-                    self.answer(s)
-            except OSError:
-                pass
+            threading.Thread(target=self.talk, args=(s,), daemon=True).start()
+
+    def talk(self, s):
+        try:
+            with s:
+                s.settimeout(PATIENCE)
+                if not self.early:
+                    self.message(s)
+                self.answer(s)
+        except OSError:
+            pass
 
     @staticmethod
     def message(s):
@@ -124,11 +128,12 @@ class Impostor:
         command = f.read(len(b"zINSTREAM\0"))
         assert command == b"zINSTREAM\0", command
         parts = []
-        while True:
-            (n,) = struct.unpack(">I", f.read(4))
+        while len(head := f.read(4)) == 4:
+            (n,) = struct.unpack(">I", head)
             if n == 0:
                 return b"".join(parts)
             parts.append(f.read(n))
+        raise ConnectionError("it hung up in the middle")
 
     def __enter__(self):
         return self
@@ -136,4 +141,6 @@ class Impostor:
     def __exit__(self, *exc):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join(30)
+        self.thread.join(PATIENCE)
+        if self.dir:
+            remove(self.dir)
