@@ -23,8 +23,8 @@ is_atext(char c)
 
 /* --- scanning: each takes what it is named after from the front of *s --- */
 
-/* Behind the quoted string, comment or literal that begins s; s.n when it
- * does not end. */
+/* Behind the quoted string or literal that begins s; s.n when it does not
+ * end. */
 static size_t
 quoted_length(struct str s)
 {
@@ -37,8 +37,9 @@ quoted_length(struct str s)
 	return s.n;
 }
 
-static size_t
-comment_length(struct str s)
+/* Behind the comment that begins s, or -1 when it does not end. */
+static ptrdiff_t
+comment_end(struct str s)
 {
 	size_t depth = 0;
 
@@ -48,9 +49,17 @@ comment_length(struct str s)
 		else if (s.p[i] == '(' && depth < ADDRESS_COMMENT_DEPTH)
 			depth++;
 		else if (s.p[i] == ')' && --depth == 0)
-			return i + 1;
+			return (ptrdiff_t)i + 1;
 	}
-	return s.n;
+	return -1;
+}
+
+static size_t
+comment_length(struct str s)
+{
+	ptrdiff_t end = comment_end(s);
+
+	return end < 0 ? s.n : (size_t)end;
 }
 
 static size_t
@@ -705,6 +714,36 @@ judge_name(struct str s)
 	return NULL;
 }
 
+/* Puts a blank for each comment; those within quotes are none. */
+static const char *
+blank_comments(struct parser *p, struct str *s)
+{
+	struct str rest = *s;
+
+	if (str_chr(rest, '(') < 0)
+		return NULL;
+	buf_reset(&p->b);
+	while (rest.n) {
+		size_t n = 1;
+
+		if (rest.p[0] == '(') {
+			ptrdiff_t end = comment_end(rest);
+
+			if (end < 0)
+				return "comment does not end";
+			n = (size_t)end;
+			(void)buf_addc(&p->b, ' ');
+		} else {
+			if (rest.p[0] == '"')
+				n = quoted_length(rest);
+			(void)buf_adds(&p->b, str_sub(rest, 0, n));
+		}
+		rest = str_sub(rest, n, rest.n);
+	}
+	*s = str_trim(keep(p, buf_str(&p->b)));
+	return NULL;
+}
+
 int
 address_parse(struct arena *a, struct str text, enum address_form form,
     struct address *address_r, const char **why_r)
@@ -732,6 +771,14 @@ address_parse(struct arena *a, struct str text, enum address_form form,
 	for (size_t i = 0; i < s.n; i++)
 		if (ascii_iscntrl(s.p[i]) && s.p[i] != '\t')
 			goto out;
+	if (form == ADDRESS_NAMED) {
+		why = blank_comments(&p, &s);
+		if (why)
+			goto out;
+		why = "address is empty";
+		if (s.n == 0)
+			goto out;
+	}
 	e = measure(s);
 	if (form == ADDRESS_NAMED && e.angle >= 0) {
 		why = "address has no closing >";

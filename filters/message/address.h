@@ -48,14 +48,15 @@ void address_list(struct arena *a, struct str value,
 
 enum address_form {
 	ADDRESS_BARE,		/* fred@example.com only */
-	ADDRESS_NAMED,		/* also Fred <fred@example.com> */
+	ADDRESS_NAMED,		/* also Fred <fred@example.com> (Fred), the
+				 * sieve-address of RFC 5228 section 2.4.2.3 */
 };
 /*
  * One address of a script or setting, strictly: one mailbox with a domain,
  * no obsolete forms but dots anywhere in the local part and blanks around the
- * @ and within <>, no comments, no controls, at most ADDRESS_SPEC_MAX bytes, labels of at
- * most 63 bytes. 0, or -1 with a sentence in *why_r
- * ("address has no domain").
+ * @ and within <>, no controls, at most ADDRESS_SPEC_MAX bytes, labels of at
+ * most 63 bytes; comments with ADDRESS_NAMED only. 0, or -1 with a sentence
+ * in *why_r ("address has no domain").
  */
 int address_parse(struct arena *a, struct str text, enum address_form form,
     struct address *address_r, const char **why_r);
