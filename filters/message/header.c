@@ -317,24 +317,54 @@ field_text(struct header *h, struct field *f)
 	return s;
 }
 
-/* Text as a value: valid UTF-8 on one line, no controls but tab. A line break
- * with a blank behind it was a fold; any other is a blank. */
+/* Could some word not be folded, and fill a line of its own (RFC 5322 section
+ * 2.1.1)? */
+static bool
+has_long_word(struct str s)
+{
+	size_t word = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		word = ascii_isblank(s.p[i]) ? 0 : word + 1;
+		if (word > HEADER_NAME_MAX / 2)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_controls(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (ascii_iscntrl(s.p[i]) && s.p[i] != '\t')
+			return true;
+	return false;
+}
+
+/* Text as a value: valid UTF-8 on one line. A line break with a blank behind
+ * it was a fold; any other is a blank. Controls may stand in ASCII (NO-WS-CTL
+ * of RFC 2822 section 3.2.1), not where encoded words have to be made. */
 static struct str
 clean(struct arena *a, struct str text)
 {
+	bool controls;
 	struct buf b;
 	struct str s;
 	size_t n = 0;
 
 	buf_init(&b, (size_t)HEADER_ADD_MAX * 3);
 	(void)utf8_add_fixed(&b, str_trim(text)); /* three bytes a byte fit */
+	controls = utf8_is_ascii(buf_str(&b)) && !has_long_word(buf_str(&b));
 	for (size_t i = 0; i < b.n; i++) {
 		char c = b.p[i], next = i + 1 < b.n ? b.p[i + 1] : ' ';
 
 		if ((c == '\r' && next == '\n') ||
 		    (c == '\n' && ascii_isblank(next)))
 			continue;
-		b.p[n++] = ascii_iscntrl(c) && c != '\t' ? ' ' : c;
+		if (c == '\r' || c == '\n' || c == '\0' ||
+		    (!controls && ascii_iscntrl(c) && c != '\t'))
+			c = ' ';
+		b.p[n++] = c;
 	}
 	buf_cut(&b, n);
 	s = arena_copy(a, str_trim(buf_str(&b)));
@@ -342,21 +372,12 @@ clean(struct arena *a, struct str text)
 	return s;
 }
 
-/* ASCII with encoded words, which stay as they are; not when a word of it would
- * fill a line of its own (RFC 5322 section 2.1.1). */
+/* ASCII with encoded words or controls, which stay as they are. */
 static bool
-has_encoded_words(struct str s)
+stays(struct str s)
 {
-	size_t word = 0;
-
-	if (!utf8_is_ascii(s) || !encoded_needed(s))
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		word = ascii_isblank(s.p[i]) ? 0 : word + 1;
-		if (word > HEADER_NAME_MAX / 2)
-			return false;
-	}
-	return true;
+	return utf8_is_ascii(s) && !has_long_word(s) &&
+	    (encoded_needed(s) || has_controls(s));
 }
 
 /* Breaks before a blank where a line would become too long. */
@@ -384,6 +405,7 @@ static struct field *
 make_field(struct header *h, struct str name, struct str text)
 {
 	struct field *f;
+	bool as_it_is;
 	struct buf b;
 
 	if (!header_name_valid(name) || text.n > HEADER_ADD_MAX)
@@ -394,14 +416,15 @@ make_field(struct header *h, struct str name, struct str text)
 	f->added = f->has_value = true;
 	f->name = arena_copy(h->arena, name);
 	f->value = f->unfolded = f->text = clean(h->arena, text);
+	as_it_is = stays(f->value);
 	/* who writes encoded words means what they stand for */
-	f->has_text = !has_encoded_words(f->value);
+	f->has_text = !(as_it_is && encoded_needed(f->value));
 	f->hash = name_hash(name);
 	/* Encoded words triple a byte and add twelve to 45 of them. */
 	buf_init(&b, HEADER_NAME_MAX + (size_t)HEADER_ADD_MAX * 16);
 	(void)buf_adds(&b, name);
 	(void)buf_addz(&b, ": ");
-	if (!f->has_text)
+	if (as_it_is)
 		fold(f->value, b.n, h->eol, &b);
 	else
 		(void)encoded_encode(f->value, b.n, h->eol, &b);
