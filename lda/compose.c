@@ -260,7 +260,7 @@ compose_reject(const struct compose *c, const struct compose_refused *r,
 
 /* --- notify ----------------------------------------------------------------------- */
 
-/* What a mailto URI may not say (RFC 5436 section 2.3), or we say. */
+/* What a mailto URI may not say (RFC 5436 section 2.7), or we say. */
 static bool
 ours_to_say(struct str name)
 {

@@ -94,8 +94,9 @@ automatic(struct run *r)
 	return false;
 }
 
+/* RFC 5435 section 3.6: at least who it is from and the subject. */
 static struct str
-default_subject(struct run *r)
+default_text(struct run *r)
 {
 	struct header *h = rewrite_first_header(r);
 	struct field *from = header_find(h, STR("From"));
@@ -113,6 +114,23 @@ default_subject(struct run *r)
 		(void)buf_adds(b, str_sub(field_text(h, subject), 0, 500));
 	}
 	return run_copy(r, buf_str(b));
+}
+
+/* RFC 5436 sections 2.6 and 2.7: :message, else what the URI says, else the
+ * subject of the message. */
+static struct str
+subject_of(struct run *r, struct str message, const struct mailto *m)
+{
+	struct header *h = rewrite_first_header(r);
+	struct field *f = header_find(h, STR("Subject"));
+
+	if (message.n)
+		return message;
+	if (m->subject.p)
+		return m->subject;
+	if (f && field_text(h, f).n)
+		return run_copy(r, str_sub(field_text(h, f), 0, 998));
+	return default_text(r);
 }
 
 static int
@@ -159,11 +177,10 @@ command(struct run *r, const struct node *n)
 	a.n_to = m.n_to;
 	a.n_cc = m.n_cc;
 	a.headers = m.headers;
-	a.subject = m.subject.p ? m.subject :
-	    message.n ? message : default_subject(r);
+	a.subject = subject_of(r, message, &m);
 	a.reason = m.body.p ? m.body : message;
 	if (!a.reason.n)
-		a.reason = default_subject(r);
+		a.reason = default_text(r);
 	return plan_add(r, n, &a);
 }
 

@@ -131,13 +131,13 @@ add_addresses(struct arena *a, struct str list, enum role role,
 }
 
 /* What would lie about where the mail comes from, or make it loop (RFC 5436
- * section 2.3, RFC 6068 section 4). */
+ * section 2.7, RFC 6068 section 4). */
 static bool
 ignored(struct str name)
 {
 	static const char *const names[] = { "from", "sender", "date",
 	    "message-id", "received", "return-path", "auto-submitted",
-	    "reply-to", "bcc", "content-type", "content-transfer-encoding",
+	    "bcc", "content-type", "content-transfer-encoding",
 	    "content-length", "mime-version", "content-disposition" };
 
 	for (unsigned i = 0; i < COUNT_OF(names); i++)
@@ -176,7 +176,9 @@ add_field(struct arena *a, struct str field, struct mailto *m,
 	} else if (str_caseeq(name, STR("body"))) {
 		m->body = value;
 	} else if (!ignored(name)) {
-		(void)buf_adds(headers, name);
+		/* "X-foo" for "x-foo", as section 2.7 suggests */
+		(void)buf_addc(headers, ascii_upper(name.p[0]));
+		(void)buf_adds(headers, str_sub(name, 1, name.n));
 		(void)buf_addz(headers, ": ");
 		for (size_t i = 0; i < value.n; i++)
 			(void)buf_addc(headers, ascii_iscntrl(value.p[i]) ?
