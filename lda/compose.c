@@ -2,12 +2,15 @@
 
 #include <string.h>
 
+#include "filters/message/address.h"
 #include "filters/message/header.h"
 #include "lda/letter.h"
 #include "store/base/arena.h"
 
 /* The header of an entity that a script gave. */
 #define ENTITY_ARENA (1024 * 1024)
+/* The addresses of one :from, at most 64 KB of them. */
+#define FROM_ARENA (256 * 1024)
 /* A quota warning's text with everything put in. */
 #define TEMPLATE_MAX 65536
 /* Lines of errors shown to a user. */
@@ -116,13 +119,37 @@ add_entity(struct buf *out, struct str entity)
 	arena_release(&arena);
 }
 
+/* :from may be several (RFC 5230 section 4.3); then one must be the sender
+ * (RFC 5322 section 3.6.2). */
+static void
+add_from(const struct compose *c, struct str from, struct buf *out)
+{
+	struct address_list list;
+	struct arena arena;
+	struct str *raw;
+	size_t start = out->n;
+
+	arena_init(&arena, FROM_ARENA);
+	address_list(&arena, from, &list);
+	raw = list.n > 1 ? arena_array(&arena, list.n, sizeof(*raw)) : NULL;
+	for (size_t i = 0; raw && i < list.n; i++)
+		raw[i] = list.list[i].raw;
+	if (raw)
+		letter_addresses(out, "From", raw, list.n);
+	if (out->n > start)
+		letter_address(out, "Sender", c->user, STR(""));
+	else
+		letter_address(out, "From", from, c->user);
+	arena_release(&arena);
+}
+
 int
 compose_vacation(const struct compose *c, const struct engine_action *a,
     struct buf *out)
 {
 	letter_id(out, c->now, c->hostname);
 	letter_date(out, c->now);
-	letter_address(out, "From", a->from, c->user);
+	add_from(c, a->from, out);
 	letter_address(out, "To", a->address, STR(""));
 	letter_field(out, "Subject", a->subject);
 	letter_ids(out, "In-Reply-To", a->in_reply_to);

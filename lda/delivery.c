@@ -255,6 +255,16 @@ forward_header(const struct delivery *d, const struct plan_redirect *r,
 	return out->full ? verdict_set(v, V_TOO_BIG, "header to forward") : 0;
 }
 
+/* Who asks for notifications, or for delivery by some time, gets them: RFC 6009
+ * sections 6.1 and 7.1. The null sender stays. */
+static bool
+owner_sends(const struct delivery *d, const struct plan_redirect *r)
+{
+	return r->action && r->target && d->parcel->envelope->sender.n &&
+	    (r->action->notify.n || r->action->ret.n ||
+	    r->action->flags & ENGINE_F_BYTIME);
+}
+
 static int
 forward_one(const struct delivery *d, const struct plan_redirect *r,
     struct verdict *v)
@@ -279,7 +289,9 @@ forward_one(const struct delivery *d, const struct plan_redirect *r,
 	buf_init(&sender, SENDER_MAX);
 	result = forward_header(d, r, &head, v);
 	if (result == 0)
-		result = effects_sender(r->settings, d->parcel, &sender, v);
+		result = owner_sends(d, r) ?
+		    buf_adds(&sender, r->target->address) :
+		    effects_sender(r->settings, d->parcel, &sender, v);
 	if (result == 0) {
 		job.head = buf_str(&head);
 		job.sender = buf_str(&sender);

@@ -118,6 +118,43 @@ load(struct list *list, const struct settings *s, const struct account *account,
 	return -1;
 }
 
+static int
+hex_digit(char c)
+{
+	if (ascii_isdigit(c))
+		return c - '0';
+	c = ascii_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The whole name: ":x" is short for a URN of Sieve, and "%44" in a URN stands
+ * for "D" (RFC 6134 section 2.5). */
+static int
+full_name(struct str name, struct buf *out)
+{
+	bool urn = str_casestarts(name, STR("urn:"));
+
+	if (name.n && name.p[0] == ':') {
+		(void)buf_addz(out, URN);
+		urn = true;
+	}
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+		int high = -1, low = -1;
+
+		if (urn && c == '%' && i + 2 < name.n) {
+			high = hex_digit(name.p[i + 1]);
+			low = hex_digit(name.p[i + 2]);
+		}
+		if (high >= 0 && low >= 0) {
+			c = (char)(high << 4 | low);
+			i += 2;
+		}
+		(void)buf_addc(out, c);
+	}
+	return out->full ? -1 : 0;
+}
+
 const struct list *
 lists_find(struct lists *lists, const struct settings *s,
     const struct account *account, struct str name, struct arena *a)
@@ -125,11 +162,8 @@ lists_find(struct lists *lists, const struct settings *s,
 	struct list *list = NULL;
 	struct buf full;
 
-	/* ":x" is short for the URN (RFC 6134 section 2.2). */
 	buf_init(&full, NAME_LONGEST);
-	if (name.n && name.p[0] == ':')
-		(void)buf_addz(&full, URN);
-	if (buf_adds(&full, name) < 0)
+	if (full_name(name, &full) < 0)
 		goto out;
 	for (size_t i = 0; i < lists->n && !list; i++)
 		if (same_name(lists->list[i].name, buf_str(&full)))

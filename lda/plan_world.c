@@ -169,9 +169,13 @@ plan_world_mailbox(struct plan_world *w, struct str mailbox, struct str use,
 	struct buf name;
 
 	buf_init(&name, MAILBOX_NAME_MAX);
+	/* RFC 8579 section 4: of several with this use the one that the
+	 * script names, else the first. */
 	if (use.n)
+		there = special_use(w, mailbox, use, &name);
+	if (use.n && there == ENGINE_NO)
 		there = special_use(w, (struct str){ NULL, 0 }, use, &name);
-	else if (id.n)
+	if (id.n && !use.n)
 		there = mailbox_by_id(w, id, &name);
 	*mailbox_r = there == ENGINE_YES ?
 	    arena_copy(w->arena, buf_str(&name)) : mailbox;

@@ -163,6 +163,16 @@ run_string_opt(struct run *r, const struct node *n, enum slot slot,
 	return 0;
 }
 
+struct str
+run_source(const struct run *r, const struct node *n, enum slot slot)
+{
+	const struct arg *a = program_arg(&r->frame->program, n, slot);
+
+	if (!a || a->kind != VALUE_STRING)
+		return (struct str){ 0 };
+	return r->frame->strings[a->a];
+}
+
 int
 run_list(struct run *r, const struct node *n, enum slot slot,
     const struct str **list_r, uint32_t *n_r)

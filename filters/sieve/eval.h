@@ -132,6 +132,9 @@ int run_string(struct run *r, const struct node *n, enum slot slot,
 /* The same, or empty with p NULL when the slot is empty. */
 int run_string_opt(struct run *r, const struct node *n, enum slot slot,
     struct str *s_r);
+/* The string as the script has it, no variables put in; p NULL: not given. */
+struct str run_source(const struct run *r, const struct node *n,
+    enum slot slot);
 int run_list(struct run *r, const struct node *n, enum slot slot,
     const struct str **list_r, uint32_t *n_r);
 uint64_t run_number(struct run *r, const struct node *n, enum slot slot);

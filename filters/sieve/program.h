@@ -21,7 +21,7 @@
 #include "store/base/str.h"
 
 /* Changes whenever a slot, a code or the meaning of a node does. */
-#define PROGRAM_VERSION 5
+#define PROGRAM_VERSION 6
 
 enum program_flag {
 	PROGRAM_VARIABLES = 1 << 0,

@@ -92,6 +92,7 @@ enum spec_class {
 	ON_SPAMTEST = 1 << 10,
 	ON_SET = 1 << 11,	/* modifiers: set, extracttext */
 	ON_OWN = 1 << 12,	/* a tag of this extension's only */
+	ON_ENVELOPE = 1 << 13,
 };
 
 enum value_kind {

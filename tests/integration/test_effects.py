@@ -38,6 +38,19 @@ def test_redirect_goes_out_as_it_came(site, outbox):
     assert site.messages("d1.test", "fred") == []
 
 
+@pytest.mark.parametrize("sender,want", [("anna@client.test", b"fred@d1.test"),
+                                         ("", b"<>")])
+@pytest.mark.parametrize("tags", [
+    ':notify "NEVER"', ':ret "HDRS"', ":bytimerelative 600"])
+def test_who_asks_for_notifications_gets_them(site, outbox, tags, sender, want):
+    """RFC 6009 sections 6.1 and 7.1; nobody is told of the null sender's."""
+    script(site, 'require ["redirect-dsn", "redirect-deliverby"];'
+           f'redirect {tags} "joe@else.test";')
+    deliver(site, sender=sender)
+    [(args, _)] = outbox.mails()
+    assert args.split(b" -f ")[1].split()[0] == want
+
+
 def test_what_was_redirected_does_not_come_back(site, outbox):
     script(site, 'redirect "joe@else.test";')
     deliver(site)
@@ -138,6 +151,19 @@ def test_vacation_answers_once(site, outbox):
     assert b"I am away." in mail
     deliver(site, sender="bob@client.test")
     assert len(outbox.mails()) == 2
+
+
+@pytest.mark.parametrize("answer,times", [
+    (':subject "Re: ${1}" "I am away."', 1), ('"You wrote of ${1}."', 1),
+    (':handle "${1}" "I am away."', 2)])
+def test_vacation_remembers_what_the_script_says(site, outbox, answer, times):
+    """Section 4.2: not what variables make of it, or each mail would get an
+    answer of its own."""
+    script(site, 'require ["vacation", "variables"]; if header :matches '
+           '"subject" "*" { vacation %s; }' % answer)
+    deliver(site)
+    deliver(site, data=LETTER.replace(b"hello", b"again"))
+    assert len(outbox.mails()) == times
 
 
 def test_vacation_answers_as_often_as_the_script_wants(site, outbox):

@@ -137,7 +137,7 @@ if environment :matches "remote-host" "*" { addheader "X-E" "host ${1}"; }
 if environment :matches "remote-ip" "*" { addheader "X-E" "ip ${1}"; }
 if envelope :is "notify" "DELAY" { addheader "X-E" "notify"; }
 if envelope :is "notify" "FAILURE" { addheader "X-E" "wrong"; }
-if envelope :domain :is "orcpt" "y.test" { addheader "X-E" "orcpt"; }
+if envelope :is "orcpt" "rfc822;x@y.test" { addheader "X-E" "orcpt"; }
 if envelope :is "ret" "HDRS" { addheader "X-E" "ret"; }
 if envelope :is "envid" "Q+1" { addheader "X-E" "envid"; }
 """)
@@ -206,6 +206,18 @@ def test_special_use_as_configured(site, domain):
     assert b"X-Use: junk\n" in got[0] and b"X-Use: spam\n" in got[0]
     assert folder(site, domain, "fred", "Junk") == []
     assert folder(site, domain, "fred", "Fallback") == []
+
+
+def test_special_use_of_two_mailboxes(site, domain):
+    """RFC 8579 section 4: the one that the script names, else always the
+    same."""
+    make(site, domain, "Sent")
+    make(site, domain, "Sent Messages")
+    for name, where in (("Sent Messages", "Sent Messages"), ("Other", "Sent")):
+        script(site, domain, "fred", 'require ["fileinto", "special-use"]; '
+               f'fileinto :specialuse "\\\\Sent" "{name}";')
+        deliver(site, domain)
+        assert len(folder(site, domain, "fred", where)) == 1
 
 
 def test_special_use_and_creation(site, domain):
@@ -363,6 +375,19 @@ def test_redirect_to_a_list(site, domain, sendmail):
     deliver(site, domain)
     one, other = sendmail()
     assert one == "Carl@x.test" and other.lower() == "b@x.test"
+    assert inbox(site, domain, "fred") == 0
+
+
+@pytest.mark.parametrize("name", [
+    ":ADDRBOOK:Default", ":AddrBook:%44%65%66ault",
+    "urn:ietf:params:sieve:addrbook:%64efault"])
+def test_ways_to_write_the_address_book(site, domain, name):
+    """RFC 6134 section 2.5."""
+    script(site, domain, "fred", "a@b.test\n", "addressbook")
+    script(site, domain, "fred", 'require ["extlists", "envelope"]; '
+           f'if allof (valid_ext_list "{name}", '
+           f'envelope :list "from" "{name}") {{ discard; }}')
+    deliver(site, domain)
     assert inbox(site, domain, "fred") == 0
 
 

@@ -20,8 +20,8 @@ check(struct check *c, struct check_node *n)
 }
 
 /* What tells this message from others; p NULL when it has no such thing.
- * Section 3.1: an id from a header and the same text from :uniqueid are
- * different, so are those of different handles. */
+ * Section 3.2: an id is the same wherever it comes from, but not under
+ * another handle or without one. */
 static int
 make_key(struct run *r, const struct node *n, struct str *key_r)
 {
@@ -41,16 +41,15 @@ make_key(struct run *r, const struct node *n, struct str *key_r)
 			name = STR("Message-ID");
 		f = values_find(h, name, VALUES_FIRST);
 		if (f)
-			id = field_value(h, f);
-	} else {
-		name = (struct str){ 0 };
+			id = field_text(h, f);
 	}
 	if (id.n == 0)
 		return 0;
 	buf_init(&b, LIMIT_STRING_SIZE * 4);
-	(void)buf_addf(&b, "%zu:", handle.n);
+	if (handle.p)
+		(void)buf_addf(&b, "%zu", handle.n);
+	(void)buf_addc(&b, ':');
 	(void)buf_adds(&b, handle);
-	(void)buf_addc(&b, node_has(n, SLOT_UNIQUE_ID) ? 'u' : 'h');
 	(void)buf_adds(&b, id);
 	if (b.n > LIMIT_KEY_SIZE) {
 		/* the front stays: who wants two to collide must choose it */

@@ -22,7 +22,7 @@ static const struct {
 	[PART_ORIG_TO] = { "orig_to", "envelope", true },
 	[PART_AUTH] = { "auth", "envelope", false },
 	[PART_NOTIFY] = { "notify", "envelope-dsn", false },
-	[PART_ORCPT] = { "orcpt", "envelope-dsn", true },
+	[PART_ORCPT] = { "orcpt", "envelope-dsn", false },
 	[PART_RET] = { "ret", "envelope-dsn", false },
 	[PART_ENVID] = { "envid", "envelope-dsn", false },
 	[PART_BYTIMEABSOLUTE] = { "bytimeabsolute", "envelope-deliverby",
@@ -64,8 +64,10 @@ check(struct check *c, struct check_node *n)
 			r = check_error_arg(c, i, "envelope part \"%s\" needs "
 			    "require \"%s\"", parts[p].name,
 			    parts[p].capability);
+		/* RFC 6009 sections 4 and 5; of "auth" nobody says so */
 		else if (!parts[p].address && check_has(n, SLOT_ADDRESS_PART) &&
-		    n->code[SLOT_ADDRESS_PART] != ADDRESS_PART_ALL)
+		    (p != PART_AUTH ||
+		    n->code[SLOT_ADDRESS_PART] != ADDRESS_PART_ALL))
 			r = check_error_arg(c, i, "envelope part \"%s\" is no "
 			    "address", parts[p].name);
 	}
@@ -104,7 +106,7 @@ match_path(struct run *r, struct match *m, enum address_part part,
 	return match_value(m, v);
 }
 
-/* RFC 3461: "rfc822;fred@example.com" */
+/* RFC 3461: "rfc822;fred@example.com"; the part "orcpt" is all of it. */
 static struct str
 orcpt_address(struct str s)
 {
@@ -128,10 +130,11 @@ match_notify(struct match *m, struct str s)
 }
 
 static int
-match_time(struct run *r, struct match *m, enum part p)
+match_time(struct run *r, const struct node *n, struct match *m, enum part p)
 {
 	const struct engine_envelope *e = r->job->envelope;
-	struct str text = e->by_time;
+	struct str text = e->by_time, zone;
+	int minutes = r->job->zone;
 	uint64_t seconds;
 	char out[32];
 
@@ -141,13 +144,17 @@ match_time(struct run *r, struct match *m, enum part p)
 		return match_value(m, text);
 	if (num_u64(text, INT32_MAX, &seconds))
 		return 0;
+	if (run_string_opt(r, n, SLOT_ZONE, &zone))
+		return -1;
+	if (zone.p && date_parse_zone(zone, &minutes))
+		minutes = r->job->zone;
 	{
 		struct buf b;
 		struct date d;
 		int x;
 
 		buf_init(&b, sizeof(out));
-		date_of_unix(r->job->now + (int64_t)seconds, 0, &d);
+		date_of_unix(r->job->now + (int64_t)seconds, minutes, &d);
 		(void)date_add_iso(&d, &b);	/* 25 bytes */
 		x = match_value(m, run_copy(r, buf_str(&b)));
 		buf_release(&b);
@@ -161,6 +168,7 @@ match_part(struct run *r, const struct node *n, struct match *m, enum part p)
 	const struct engine_envelope *e = r->job->envelope;
 	enum address_part part = (enum address_part)run_code(r, n,
 	    SLOT_ADDRESS_PART, ADDRESS_PART_ALL);
+	const struct str none = { "", 0 };
 	struct str mode;
 
 	switch (p) {
@@ -176,23 +184,23 @@ match_part(struct run *r, const struct node *n, struct match *m, enum part p)
 	case PART_NOTIFY:
 		return e->dsn_notify.p ? match_notify(m, e->dsn_notify) : 0;
 	case PART_ORCPT:
-		return e->dsn_orcpt.p ? match_path(r, m, part,
-		    orcpt_address(e->dsn_orcpt)) : 0;
+		return e->dsn_orcpt.p ? match_value(m, e->dsn_orcpt) : 0;
 	case PART_RET:
 		return e->dsn_ret.p ? match_value(m, e->dsn_ret) : 0;
 	case PART_ENVID:
 		return e->dsn_envid.p ? match_value(m, e->dsn_envid) : 0;
 	case PART_BYTIMEABSOLUTE:
 	case PART_BYTIMERELATIVE:
-		return match_time(r, m, p);
+		return match_time(r, n, m, p);
 	case PART_BYMODE:
 		mode = str_caseeq(str_sub(e->by_mode, 0, 1), STR("R")) ?
 		    STR("return") : STR("notify");
 		return e->by_mode.n ? match_value(m, mode) : 0;
 	case PART_BYTRACE:
-		return e->by_mode.n && str_caseeq(str_sub(e->by_mode,
-		    e->by_mode.n - 1, 1), STR("T")) ?
-		    match_value(m, STR("true")) : 0;
+		if (!e->by_mode.n)
+			return 0;
+		return match_value(m, str_caseeq(str_sub(e->by_mode,
+		    e->by_mode.n - 1, 1), STR("T")) ? STR("trace") : none);
 	case PART_COUNT:
 		break;
 	}
@@ -227,7 +235,7 @@ test(struct run *r, const struct node *n)
 
 static const struct sieve_spec specs[] = {
 	{ .name = "envelope", .kind = SPEC_TEST,
-	    .classes = ON_MATCH | ON_ADDRESS_PART,
+	    .classes = ON_MATCH | ON_ADDRESS_PART | ON_ENVELOPE,
 	    .params = { { VALUE_LIST, SLOT_HEADERS, false },
 	    { VALUE_LIST, SLOT_KEYS, false } },
 	    .check = check, .test = test },
@@ -240,7 +248,14 @@ const struct sieve_ext ext_envelope = {
 };
 
 const struct sieve_ext ext_envelope_dsn = { .name = "envelope-dsn" };
+static const struct sieve_tag deliverby_tags[] = {
+	{ .name = "zone", .on = ON_ENVELOPE, .slot = SLOT_ZONE,
+	    .value = VALUE_STRING },
+};
+
 const struct sieve_ext ext_envelope_deliverby = {
 	.name = "envelope-deliverby",
+	.tags = deliverby_tags,
+	.n_tags = COUNT_OF(deliverby_tags),
 };
 const struct sieve_ext ext_envelope_auth = { .name = "envelope-auth" };

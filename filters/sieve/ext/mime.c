@@ -42,10 +42,16 @@ mimeopt_match(struct run *r, const struct node *n, struct field *f,
 	bool type = str_caseeq(f->name, STR("Content-Type"));
 	bool disposition = str_caseeq(f->name, STR("Content-Disposition"));
 	const struct str none = { "", 0 }, all = v->written;
+	uint32_t what = run_code(r, n, SLOT_MIME_PART, MIME_OPT_TYPE);
 	const struct str *names;
 	uint32_t n_names;
 
-	switch (run_code(r, n, SLOT_MIME_PART, MIME_OPT_TYPE)) {
+	/* :count counts the fields that could be read */
+	if (m->type == MATCH_COUNT && what != MIME_OPT_PARAM &&
+	    ((type && !(v->type.n && v->subtype.n)) ||
+	    (disposition && !v->type.n)))
+		return 0;
+	switch (what) {
 	case MIME_OPT_TYPE:
 		return match_value(m, type || disposition ?
 		    str_sub(all, 0, v->type.n) : none);

@@ -147,7 +147,9 @@ deliver_by(struct run *r, const struct node *n, struct engine_action *a)
 	if (s.p && !mode_ok(s))
 		return run_error(r, n, "\"%s\" is no deliver-by mode",
 		    run_show(s));
-	if (s.p && str_caseeq(s, STR("return")))
+	/* RFC 6009 section 7: the default */
+	if (a->flags & ENGINE_F_BYTIME &&
+	    (!s.p || str_caseeq(s, STR("return"))))
 		a->flags |= ENGINE_F_BYMODE_RETURN;
 	if (node_has(n, SLOT_BYTRACE))
 		a->flags |= ENGINE_F_BYTRACE;

@@ -2,6 +2,7 @@
  * may be answered at all is decided here, from its header and envelope;
  * whether it was answered already, by who carries the action out. */
 #include "filters/message/encoded.h"
+#include "filters/message/utf8.h"
 #include "filters/sieve/actions.h"
 #include "filters/sieve/check.h"
 #include "filters/sieve/ext/fcc.h"
@@ -11,19 +12,53 @@
 #include "filters/sieve/rewrite.h"
 #include "filters/sieve/values.h"
 
+/* Section 4.3: :from is one address, or several. */
+static int
+from_parse(struct arena *a, struct str text, const char **why_r)
+{
+	struct address_list list;
+	struct address one;
+
+	if (address_parse(a, text, ADDRESS_NAMED, &one, why_r) == 0)
+		return 0;
+	address_list(a, text, &list);
+	for (size_t i = 0; i < list.n; i++)
+		if (list.n == 1 || address_parse(a, list.list[i].raw,
+		    ADDRESS_NAMED, &one, why_r))
+			return -1;
+	return list.n ? 0 : -1;
+}
+
+/* Section 5: the header of a MIME entity is ASCII. */
+static bool
+header_ok(struct str entity)
+{
+	struct str rest = entity, line;
+
+	while (str_split(&rest, '\n', &line)) {
+		if (line.n == 0 || str_eq(line, STR("\r")))
+			break;
+		if (!utf8_is_ascii(line))
+			return false;
+	}
+	return true;
+}
+
 static int
 check(struct check *c, struct check_node *n)
 {
 	const struct syntax_arg *a = n->value[SLOT_FROM];
-	struct address address;
 	const char *why;
 
 	if (check_has(n, SLOT_DAYS) && check_has(n, SLOT_SECONDS))
 		return check_error(c, n, ":days stands with :seconds");
-	if (a && check_constant(c, a) && address_parse(&c->arena, a->text,
-	    ADDRESS_NAMED, &address, &why))
+	if (a && check_constant(c, a) && from_parse(&c->arena, a->text, &why))
 		return check_error_arg(c, a, ":from: %s", why);
 	a = n->value[SLOT_STRING];
+	if (check_has(n, SLOT_MIME_REASON) && check_constant(c, a) &&
+	    !header_ok(a->text))
+		return check_error_arg(c, a, ":mime: in the header everything "
+		    "must be ASCII");
 	if (a->text.n > LIMIT_REASON_SIZE)
 		return check_error_arg(c, a, "the reason is longer than %d "
 		    "bytes", LIMIT_REASON_SIZE);
@@ -32,6 +67,7 @@ check(struct check *c, struct check_node *n)
 
 /* --- who must never be answered: RFC 5230 section 4.6, RFC 3834 --- */
 
+/* Postmasters are people, and care. */
 static bool
 robot(struct str local)
 {
@@ -40,7 +76,6 @@ robot(struct str local)
 	    str_caseeq(local, STR("majordomo")) ||
 	    str_caseeq(local, STR("noreply")) ||
 	    str_caseeq(local, STR("no-reply")) ||
-	    str_caseeq(local, STR("postmaster")) ||
 	    str_casestarts(local, STR("owner-")) ||
 	    (local.n >= 8 && str_caseeq(str_sub(local, local.n - 8, 8),
 	    STR("-request"))) ||
@@ -276,11 +311,13 @@ thread_ids(struct run *r, struct engine_action *a)
 	return 0;
 }
 
-/* Section 4.2: :handle, or everything that makes the answer what it is. */
+/* Section 4.2: :handle, or everything that makes the answer what it is. That
+ * is what the script says: with variables put in, a subject of "Re: ${1}"
+ * would make every mail an occasion for another answer. */
 static int
 key(struct run *r, const struct node *n, struct engine_action *a)
 {
-	struct str parts[4], handle;
+	struct str parts[4] = { { 0 } }, handle;
 	struct buf b;
 
 	if (run_string_opt(r, n, SLOT_HANDLE, &handle))
@@ -290,11 +327,12 @@ key(struct run *r, const struct node *n, struct engine_action *a)
 		(void)buf_addz(&b, "handle:");
 		(void)buf_adds(&b, handle);
 	} else {
-		parts[0] = handle.p ? handle : a->reason;
-		parts[1] = handle.p ? (struct str){ 0 } : a->subject;
-		if (!handle.p && !node_has(n, SLOT_SUBJECT))
-			parts[1] = (struct str){ 0 };
-		parts[2] = a->from;
+		parts[0] = handle;
+		if (!handle.p) {
+			parts[0] = run_source(r, n, SLOT_STRING);
+			parts[1] = run_source(r, n, SLOT_SUBJECT);
+		}
+		parts[2] = run_source(r, n, SLOT_FROM);
 		parts[3] = a->flags & ENGINE_F_MIME ? STR("mime") : STR("text");
 		(void)buf_addz(&b, "text:");
 		hash_hex(parts, 4, &b);
@@ -331,7 +369,7 @@ static int
 command(struct run *r, const struct node *n)
 {
 	struct engine_action a = { .kind = ENGINE_VACATION };
-	struct address sender, from;
+	struct address sender;
 	const struct address *me = NULL;
 	struct own own;
 	const char *why;
@@ -343,12 +381,15 @@ command(struct run *r, const struct node *n)
 	if (a.reason.n > LIMIT_REASON_SIZE)
 		return run_error(r, n, "the reason is longer than %d bytes",
 		    LIMIT_REASON_SIZE);
-	if (given.p && address_parse(&r->arena, given, ADDRESS_NAMED, &from,
-	    &why))
+	if (given.p && from_parse(&r->arena, given, &why))
 		return run_error(r, n, ":from \"%s\": %s", run_show(given),
 		    why);
-	if (node_has(n, SLOT_MIME_REASON))
+	if (node_has(n, SLOT_MIME_REASON)) {
+		if (!header_ok(a.reason))
+			return run_error(r, n, ":mime: in the header everything "
+			    "must be ASCII");
 		a.flags |= ENGINE_F_MIME;
+	}
 	if (!r->job->envelope)
 		return 0;
 	if (own_addresses(r, n, &own) || fcc_run(r, n, &a) ||

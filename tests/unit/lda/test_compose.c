@@ -170,6 +170,12 @@ a_vacation_answer(void **state)
 	check_field("Content-Transfer-Encoding", "8bit");
 	check_body("Sch\xc3\xb6n\n");
 	assert_false(compose_needs_utf8(buf_str(&out)));
+	buf_reset(&out);
+	a.from = STR("Road <rr@d.test>, \"c, d\" <c@d.test>");
+	assert_int_equal(compose_vacation(&who, &a, &out), 0);
+	check_message();
+	check_field("From", "Road <rr@d.test>, \"c, d\" <c@d.test>");
+	check_field("Sender", "fred@d.test");
 }
 
 static void
