@@ -22,15 +22,21 @@ PATIENCE = 120 if SANITIZED else 60
 
 
 def until(what, seconds=None, of="what was waited for"):
-    """Asks what() again and again until it is true; its answer."""
+    """Asks what() again and again until it is true; its answer. An assertion
+    in it that fails is not true yet: an mbox may be read while it is written."""
     end = time.monotonic() + (seconds or PATIENCE)
     pause = 0.001
     while True:
-        answer = what()
+        failed = None
+        try:
+            answer = what()
+        except AssertionError as e:
+            answer, failed = None, e
         if answer:
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"{of}: not within {seconds or PATIENCE} s")
+            raise AssertionError(f"{of}: not within {seconds or PATIENCE} s") \
+                from failed
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
 

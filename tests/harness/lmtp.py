@@ -11,6 +11,9 @@ from . import as_vmail, free_port, until
 from .proc import children, confined
 from .site import sane
 
+# Of one step that may take a while on a busy machine, and never so long.
+TIMEOUT = 60
+
 
 class Lmtpd:
     """The service of a site, on a unix socket and on TCP, private to a test."""
@@ -42,7 +45,7 @@ class Lmtpd:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(where))
         where.chmod(0o777)
-        self.notify.settimeout(30)
+        self.notify.settimeout(TIMEOUT)
         more = {"NOTIFY_SOCKET": str(where), **(env or {})}
         command = [str(self.site.bin / "vbox-lmtpd"), "-F", "-c",
                    str(self.site.conf)]
@@ -89,12 +92,18 @@ class Lmtpd:
         """The others."""
         return [p for p in self.pids() if confined(p) is False]
 
+    def settled(self, helpers=1):
+        """Waits until the workers it was started with have confined themselves,
+        as these helpers never do; the helpers."""
+        return until(lambda: len(found := self.helpers()) == helpers and found,
+                     of="workers to be confined")
+
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
         self.said("RELOADING=1")
         self.said("READY=1")
 
-    def stop(self, sig=signal.SIGTERM, timeout=60):
+    def stop(self, sig=signal.SIGTERM, timeout=TIMEOUT):
         if self.process and self.process.poll() is None:
             self.process.send_signal(sig)
             self.process.wait(timeout)
@@ -103,13 +112,13 @@ class Lmtpd:
         sane(r)
         return r.returncode
 
-    def connect(self, timeout=30):
+    def connect(self, timeout=TIMEOUT):
         s = socket.socket(socket.AF_UNIX)
         s.settimeout(timeout)
         s.connect(str(self.sock))
         return Client(s)
 
-    def connect_tcp(self, timeout=30):
+    def connect_tcp(self, timeout=TIMEOUT):
         return Client(socket.create_connection(("127.0.0.1", self.port), timeout))
 
     def __enter__(self):
@@ -180,7 +189,7 @@ class Client:
         finally:
             self.sock.close()
         if self.process:
-            self.process.wait(30)
+            self.process.wait(TIMEOUT)
 
     def __enter__(self):
         return self
@@ -193,7 +202,7 @@ def stdio(site):
     """vbox-deliver -l on a pair of sockets; what it writes to stderr is
     nobody's business."""
     ours, theirs = socket.socketpair()
-    ours.settimeout(30)
+    ours.settimeout(TIMEOUT)
     p = subprocess.Popen(site.command("-l"), stdin=theirs, stdout=theirs,
                          stderr=subprocess.DEVNULL, env=site.environment())
     theirs.close()

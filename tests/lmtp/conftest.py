@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness.lmtp import Client, Lmtpd, stdio
+from harness.lmtp import TIMEOUT, Client, Lmtpd, stdio
 from harness.site import Site, new_directory
 
 TRANSPORTS = ["unix", "tcp", "stdio", "systemd"]
@@ -56,7 +56,7 @@ def door(request, programs):
 
         def connect():
             c = socket.socket(socket.AF_UNIX)
-            c.settimeout(30)
+            c.settimeout(TIMEOUT)
             c.connect(path)
             return Client(c)
         yield Door(name, site, connect)
