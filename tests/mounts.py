@@ -52,6 +52,17 @@ def ramfs(where):
     return mounted(where, "-t", "ramfs", "none")
 
 
+def sync(where):
+    """This file system and no other: what is not synced elsewhere has to stay
+    so, for tests that run beside us."""
+    fd = os.open(where, os.O_RDONLY)
+    try:
+        if _libc.syncfs(fd) != 0:
+            raise OSError(ctypes.get_errno(), f"syncfs {where}")
+    finally:
+        os.close(fd)
+
+
 def image(path, megabytes, *mkfs):
     """A sparse file holding a new file system: image(p, 8, "mkfs.ext4")."""
     with open(path, "wb") as f:

@@ -22,7 +22,7 @@ import agents
 import mounts
 from harness import until
 from harness.lmtp import Lmtpd
-from harness.proc import alive, descendants
+from harness.proc import alive, descendants, status
 from harness.site import Site
 
 FILE_SYSTEMS = {
@@ -54,13 +54,14 @@ def another_boot(scratch):
         mounts.run("umount", "-l", BOOT_ID)
 
 
-def sync_file_system(path):
-    subprocess.run(["sync", "-f", str(path)], check=True)
-
-
 def kill_all(service):
-    """As the kernel does at the end: nobody says anything any more."""
-    pids = descendants(service.process.pid)
+    """As the kernel does at the end: nobody says anything any more. The master
+    is stopped first, or it might make another one while we look."""
+    master = service.process.pid
+    service.process.send_signal(signal.SIGSTOP)
+    until(lambda: status(master).get("State", "Z")[0] in "TZX",
+          of="the master to stop")
+    pids = descendants(master)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -103,7 +104,7 @@ class Machine:
             self.log.touch()
             os.chmod(self.log, 0o666)
             self.make_site()
-            sync_file_system(self.base)
+            mounts.sync(self.base)
             self.stack = stack.pop_all()
         return self
 

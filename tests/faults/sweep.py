@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import agents  # noqa: E402
 import mounts  # noqa: E402
+from harness import proc, until  # noqa: E402
 
 DISK = ("ENOSPC", "EIO", "EDQUOT")
 ERRORS = {
@@ -133,8 +134,25 @@ def credentials(agent):
     return {"user": agent.uid, "group": agents.NOBODY, "extra_groups": []}
 
 
-def deliver(agent, token, size, prefix=(), timeout=20, user=agents.USER):
-    """The exit status, -signal, or None when it did not end in time."""
+# No delivery takes that long, whatever else the machine does. A lock that is
+# waited for in vain is told much sooner; see the agents' lock_timeout.
+PATIENCE = 60
+
+
+def of_session(leader):
+    """Who of it still runs."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return []
+    return [p for p in proc.everybody()
+            if proc.alive(p) and proc.session(p) == leader]
+
+
+def deliver(agent, token, size, prefix=(), timeout=PATIENCE, user=agents.USER,
+            all_end=False):
+    """The exit status, -signal, or None when it did not end in time. all_end:
+    and those have ended whom it has left behind, being killed."""
     p = subprocess.Popen(
         list(prefix) + agent.argv(user), env=agent.env, cwd="/",
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
@@ -148,6 +166,8 @@ def deliver(agent, token, size, prefix=(), timeout=20, user=agents.USER):
         return None
     except BrokenPipeError:
         p.wait()
+    if all_end:
+        until(lambda: not of_session(p.pid), of="the children's end")
     return p.returncode
 
 
@@ -202,7 +222,7 @@ def old_tokens(agent):
     return None if getattr(agent, "listed", False) else OLD
 
 
-def judge(agent, case, size, next_timeout, timeout=20):
+def judge(agent, case, size, next_timeout, timeout=PATIENCE):
     """Runs one case on the agent's site; a list of what went wrong."""
     wrong = []
     had = old_tokens(agent) or []
@@ -290,8 +310,8 @@ def trace(agent, size):
     return parse_trace(log)
 
 
-def sweep(make, base, size=10000, kinds=("error", "kill"), next_timeout=3,
-          jobs=2, select=None, timeout=20):
+def sweep(make, base, size=10000, kinds=("error", "kill"),
+          next_timeout=PATIENCE, jobs=2, select=None, timeout=PATIENCE):
     """Every case for the agents that make(root) gives; a Result."""
     first = make(os.path.join(base, "w0"))
     cases = plan(trace(first, size), kinds)

@@ -100,7 +100,7 @@ def test_exchanged_for_a_link_all_the_time(what, shm, results):
 
 def run(a, token, size=3000, **kwargs):
     r = subprocess.run(a.argv(), env=kwargs.pop("env", a.env), cwd="/",
-                       input=agents.message(token, size), timeout=30,
+                       input=agents.message(token, size), timeout=sweep.PATIENCE,
                        stdout=kwargs.pop("stdout", subprocess.DEVNULL),
                        stderr=subprocess.DEVNULL, check=False, **kwargs)
     return r.returncode

@@ -14,7 +14,7 @@ import pytest
 import mounts
 from harness import until
 from harness.lmtp import Lmtpd
-from powered import LOG, Machine, another_boot, kill_all, sync_file_system
+from powered import LOG, Machine, another_boot, kill_all
 
 pytestmark = pytest.mark.release
 
@@ -282,7 +282,7 @@ def test_turned_off_after_an_unclean_end(boot, machine):
             starts_anew(m, says_not="mending")
             both(m, "two")
         else:
-            sync_file_system(m.site.conf)
+            mounts.sync(m.site.conf)
             cut = m.cut()
         # Nothing is left in it now.
         if boot == "same":

@@ -6,7 +6,6 @@ power cut; after sync(2) it is the other extreme, all of it. The copy is
 mounted, which replays its journal, and judged.
 """
 
-import ctypes
 import os
 import shutil
 import time
@@ -27,7 +26,6 @@ FILE_SYSTEMS = {
 # nothing is written by the clock while we look
 OPTIONS = {"ext4": "loop,commit=300", "xfs": "loop"}
 COPY = {"ext4": "loop", "xfs": "loop,nouuid"}
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Mbox(agents.Vbox):
@@ -48,12 +46,6 @@ class NewBox(Mbox):
 class NewMaildir(agents.VboxMaildir):
     name = "Maildir that is made"
     listed = True
-
-
-def sync_file_system(path):
-    fd = os.open(path, os.O_RDONLY)
-    assert _libc.syncfs(fd) == 0
-    os.close(fd)
 
 
 def rebooted(base):
@@ -86,7 +78,7 @@ class Machine:
     def start(self, token="first", size=10000, prefix=()):
         """A delivery whose surroundings are safely on the disk before."""
         self.site.reset(sweep.old_tokens(self.site))
-        sync_file_system(self.base)
+        mounts.sync(self.base)
         return sweep.deliver(self.site, token, size, prefix)
 
     def after_cut(self, look):
@@ -183,7 +175,7 @@ def test_power_cut_at_any_moment(agent, shm, results, own_mounts):
                     "strace", "-f", "-qq", "-o", "/dev/null", "-e",
                     f"trace={call.name}", f"--inject={case.inject()}"])
                 if extreme == "all":
-                    sync_file_system(m.base)
+                    mounts.sync(m.base)
                 wrong = judge_cut(m, code)
                 result.cases += 1
                 if wrong:

@@ -20,7 +20,7 @@ from harness import GID, UID
 from harness import until
 from harness.dovecot import Dovecot
 from harness.lmtp import Lmtpd
-from powered import Machine, read_all, sync_file_system
+from powered import Machine, read_all
 from test_real_faults import fill_up
 
 pytestmark = pytest.mark.release
@@ -122,7 +122,7 @@ def fill_folders(m):
                         b'require ["fileinto","mailbox","imap4flags"];\n'
                         b'fileinto :create :flags "\\\\Flagged" "lists";\n'
                         b'keep;\n')
-    sync_file_system(m.base)
+    mounts.sync(m.base)
     m.start()
     for n in range(3):
         for d in ("d1.test", "d2.test"):
@@ -162,7 +162,7 @@ def test_a_reader_was_there(synced, machine):
             f.seek(0)
             f.write(data)
         if synced:
-            sync_file_system(m.base)
+            mounts.sync(m.base)
         cut = m.cut()
         m.down()
         mends(m, cut, 0 if synced else 8)
@@ -197,7 +197,7 @@ def test_dovecot_was_there(synced, machine):
                 imap.logout()
         assert [g[0] for g in gone] == ["m02", "m02"]
         if synced:
-            sync_file_system(m.base)
+            mounts.sync(m.base)
         path, had = m.cut()
         m.down()
         mends(m, (path, [a for a in had if a not in gone]))
@@ -222,7 +222,7 @@ def test_dovecot_at_random(seed, flush, machine):
                 m.deliver(f"m{n}", f"fred@{d}",
                           size=rng.choice([700, 700, 3000, 9000, 70000]))
             elif what == "sync":
-                sync_file_system(m.base)
+                mounts.sync(m.base)
             elif what == "cut":
                 path, had = m.cut()
                 cuts.append((path, had, list(gone)))
@@ -310,7 +310,7 @@ def test_a_reader_has_deleted(gone, machine):
         with open(mbox, "r+b") as f:
             f.write(data[begins[gone]:])
             f.truncate()
-        sync_file_system(m.base)
+        mounts.sync(m.base)
         path, had = m.cut()
         m.down()
         mends(m, (path, had[gone:]), 0)

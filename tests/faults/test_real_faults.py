@@ -160,6 +160,8 @@ def test_over_quota(agent, shm, own_mounts):
     image = mounts.image(os.path.join(shm, "image"), 200, "mkfs.btrfs", "-q")
     with mounts.mounted(os.path.join(shm, "m"), "-o", "loop", image) as base:
         mounts.run("btrfs", "quota", "enable", base)
+        # It counts what is there already, in the background.
+        mounts.run("btrfs", "quota", "rescan", "-w", base)
         sub = os.path.join(base, "sub")
         mounts.run("btrfs", "subvolume", "create", sub)
         a = site_on(agent, sub, os.path.join(shm, "site"))
@@ -170,7 +172,7 @@ def test_over_quota(agent, shm, own_mounts):
         # torn tail stays until the next delivery that can.
         steps = refuses_then_delivers(a, room, 400000, rolls_back=False)
         next(steps)
-        os.sync()
+        mounts.sync(base)
         mounts.run("btrfs", "qgroup", "limit", "200k", sub)
         list(steps)
 
@@ -190,7 +192,7 @@ def test_disk_below_is_full(agent, shm, own_mounts):
             a = site_on(agent, base, os.path.join(shm, "site"))
             a.reset(sweep.OLD)
             old = sweep.snapshot(a)
-            os.sync()
+            mounts.sync(base)
             fill_up(os.path.join(below, "stuff"), 0)
             assert sweep.deliver(a, "first", 400000) == 75
             assert sweep.deliver(a, "first", 400000) == 75

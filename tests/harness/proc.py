@@ -36,6 +36,13 @@ def alive(pid):
     return status(pid).get("State", "Z")[0] not in "ZX"
 
 
+def session(pid):
+    """Its leader's pid; None if it has gone."""
+    # behind the name, which may hold anything: state, parent, group, session
+    fields = read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[3]) if fields else None
+
+
 def cmdline(pid):
     return read(pid, "cmdline")
 
