@@ -89,12 +89,13 @@ shape(const char *name, struct str front, struct str piece, struct str back,
     size_t size)
 {
 	struct buf b;
+	/* Ten times what it takes; what grows with the square takes more. */
 	double before, took, limit = 1.0 * SLOWER;
 
-	if (!getenv("HOSTILE")) {
+	if (getenv("HOSTILE"))
+		limit *= 4;
+	else
 		size /= 10;
-		limit /= 4;
-	}
 	buf_init(&b, size + 4096);
 	(void)buf_adds(&b, front);
 	while (b.n + piece.n + back.n <= size)

@@ -182,6 +182,19 @@ include(void *ctx, enum engine_location location, struct str name,
 
 static const char *database;	/* NULL: libmagic's own */
 
+/* What is not to be waited for ends long before. */
+#define PATIENCE_MS 30000
+/* To begin, to look at the content and to loop. */
+#define LOOP_LATE_MS (CONFINED ? 1000 : 5000)
+#define LOOP_SOON_MS 300
+
+static uint64_t
+timeout_of(struct str message)
+{
+	return str_starts(message, STR("loop: ")) ? LOOP_LATE_MS :
+	    str_starts(message, STR("loop")) ? LOOP_SOON_MS : PATIENCE_MS;
+}
+
 static void
 run_with(const char *message, enum filter_life life,
     struct filter_content *content, struct engine_result *r)
@@ -198,7 +211,7 @@ run_with(const char *message, enum filter_life life,
 	    .addresses = addresses, .n_addresses = 1, .user = STR("fred@d"),
 	    .host = STR("h"), .now = 1000, .zone = -120 };
 	struct filter_how how = { .engine = &engine, .sandbox = true,
-	    .timeout_ms = CONFINED ? 1000 : 5000, .cpu_ms = 10000,
+	    .timeout_ms = timeout_of(str_of(message)), .cpu_ms = 10000,
 	    .memory = 64 << 20,
 	    .life = life, .database = database };
 	struct source src = { .mem = message, .fd = -1, .n = strlen(message) };

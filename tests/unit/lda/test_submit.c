@@ -26,7 +26,7 @@
 #include "store/base/file.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
-#define TIMEOUT_MS 5000
+#define TIMEOUT_MS 30000
 
 static char dir[64];
 

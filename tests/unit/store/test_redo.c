@@ -91,7 +91,7 @@ spec_of(enum mailbox_format format, const char *path)
 	    .make = MAILBOX_MAY_MAKE, .dir_mode = 0700, .file_mode = 0600,
 	    .sync = MAILBOX_NO_SYNC, .hostname = "h", .keep_bytes = true,
 	    .lock = { .order = { MBOX_LOCK_FCNTL, MBOX_LOCK_DOTLOCK },
-	    .timeout_ms = 2000, .stale_ms = 300000 } };
+	    .timeout_ms = 30000, .stale_ms = 300000 } };
 }
 
 /* As the kernel has it: what went wrong is told once. */
@@ -260,7 +260,7 @@ told(void *arg, const struct redo_copy *c, enum redo_outcome outcome,
 static void
 replay(void)
 {
-	struct redo_how how = { .lock_timeout_ms = 2000, .stale_ms = 300000,
+	struct redo_how how = { .lock_timeout_ms = 30000, .stale_ms = 300000,
 	    .hostname = "h", .told = told };
 	struct verdict v = VERDICT_INIT;
 
@@ -661,7 +661,7 @@ list_kept(size_t want)
 static int
 restore(const char *name)
 {
-	struct redo_how how = { .lock_timeout_ms = 2000, .stale_ms = 300000,
+	struct redo_how how = { .lock_timeout_ms = 30000, .stale_ms = 300000,
 	    .hostname = "h", .told = told };
 	struct verdict v = VERDICT_INIT;
 

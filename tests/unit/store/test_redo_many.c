@@ -2,7 +2,7 @@
  * Many processes at the delivery log, stopped and killed anywhere: what was
  * acknowledged was in the file and synced, and is there when the segment is
  * used anew; what was taken back is not. Two seconds, or so many hundredths as
- * VBOX_SOAK says.
+ * VBOX_SOAK says, and until something was acknowledged.
  */
 #define LEADER_LOOK_MS 5
 #define LEADER_LOOKS 4
@@ -414,7 +414,7 @@ run(int64_t ms)
 		w[i] = (struct worker){ .pid = start(i * SLOTS / WORKERS) };
 		assert_true(w[i].pid > 0);
 	}
-	while (now < until && !shared->wrong) {
+	while ((now < until || !shared->acknowledged) && !shared->wrong) {
 		struct worker *x = &w[chance(WORKERS)];
 
 		nap(chance(CHAOS_MS * 1000));
