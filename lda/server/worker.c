@@ -333,8 +333,9 @@ prepare(struct worker *w, struct service *s, struct verdict *v)
 		return -1;
 	w->resolver = (struct resolver){ .directory = w->directory,
 	    .delimiters = s->config.global.recipient_delimiter };
-	/* What a filter is made to do concerns nobody else. */
-	if (board_keep_private(s->board) < 0)
+	/* What a filter is made to do concerns nobody else. A kernel that takes
+	 * no advice leaves the board to it: no reason to serve nobody. */
+	if (board_keep_private(s->board) < 0 && errno != ENOSYS)
 		return verdict_errno(v, errno, "keep the board apart");
 	join_log(s);
 	w->agent = (struct agent){ .config = &s->config,
