@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import GID, UID
+from harness import GID, UID, until
 
 LETTER = b"Subject: x\n\nhello\n"
 
@@ -270,6 +270,7 @@ def test_exchanged_while_delivering(site):
         stdin=subprocess.DEVNULL)
     answers = []
     try:
+        until(box.is_symlink, of="the first exchange")
         for _ in range(60):
             r = site.deliver("-f", "a@b.test", "d1.test", "fred", data=LETTER)
             answers.append(r.returncode)

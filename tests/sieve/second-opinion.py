@@ -156,11 +156,11 @@ def outcome(script, s):
                 d + "/msg"]
         try:
             p = subprocess.run(argv, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, timeout=5,
+                               stderr=subprocess.STDOUT, timeout=60,
                                env={"PATH": os.environ["PATH"],
                                     "TZ": "Europe/Berlin"})
         except subprocess.TimeoutExpired:
-            return {"no answer in 5 s"}, ""
+            return {"no answer in 60 s"}, ""
         return read_outcome(p.stdout.decode("utf-8", "surrogateescape"))
     finally:
         shutil.rmtree(d)
