@@ -17,9 +17,10 @@ BODY = b"From the start\n.dot\n>From quoted\nlast line\n"
 
 
 def serve_maps(site):
-    """Every question goes to the directory: what is cached is another test's."""
+    """Every question goes to the directory: what is cached is another test's.
+    A mailbox is waited for: an MTA that was put off comes back in an hour."""
     lmtpd = Lmtpd(site, ["map", "policy"], cache_ttl="0s",
-                  cache_negative_ttl="0s")
+                  cache_negative_ttl="0s", lock_timeout="2m")
     lmtpd.map, lmtpd.policy = lmtpd.doors["map"], lmtpd.doors["policy"]
     return lmtpd
 

@@ -197,9 +197,10 @@ class Sendmail:
         tries = 0
         for path in self.queue.glob("qf*"):
             try:
-                tries += int(re.search(rb"(?m)^N(\d+)", path.read_bytes())[1])
+                n = re.search(rb"(?m)^N(\d+)", path.read_bytes())
             except FileNotFoundError:   # delivered
-                pass
+                continue
+            tries += int(n[1]) if n else 0
         return tries
 
     def idle(self):
