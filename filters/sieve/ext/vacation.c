@@ -67,7 +67,8 @@ check(struct check *c, struct check_node *n)
 
 /* --- who must never be answered: RFC 5230 section 4.6, RFC 3834 --- */
 
-/* Postmasters are people, and care. */
+/* Postmaster is not on their list, but some servers write their bounces under
+ * that name, and the loop would be with a robot. */
 static bool
 robot(struct str local)
 {
@@ -76,6 +77,7 @@ robot(struct str local)
 	    str_caseeq(local, STR("majordomo")) ||
 	    str_caseeq(local, STR("noreply")) ||
 	    str_caseeq(local, STR("no-reply")) ||
+	    str_caseeq(local, STR("postmaster")) ||
 	    str_casestarts(local, STR("owner-")) ||
 	    (local.n >= 8 && str_caseeq(str_sub(local, local.n - 8, 8),
 	    STR("-request"))) ||
