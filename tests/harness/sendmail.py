@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from . import GID, PATIENCE, ROOTS, TOP, UID, free_port, until
-from .private import CLONE_NEWUTS, unshare
+from .private import CLONE_NEWNS, CLONE_NEWUTS, bind, unshare
 from .site import SANITIZER_ENV
 
 ROOT = ROOTS / "sendmail"
@@ -23,10 +23,22 @@ CF = ROOT / "usr/share/sendmail/cf"
 CONTRIB = TOP / "contrib/sendmail"
 
 
+# Made once for all tests of a run.
+made = tempfile.TemporaryDirectory(prefix="vbox-sendmail-")
+
+# It asks for its own name when it starts, and for whoever connects: a name server
+# that does not answer would cost half a minute each time.
+NAMES = {"hosts": "127.0.0.1 localhost mx.test\n",
+         "resolv.conf": "nameserver 127.0.0.1\n"}
+
+
 def as_mx():
-    """preexec_fn: a host name of its own."""
-    unshare(CLONE_NEWUTS)
+    """preexec_fn: a host name of its own, which is known, and no others."""
+    unshare(CLONE_NEWUTS | CLONE_NEWNS)
     socket.sethostname("mx.test")
+    for name in NAMES:
+        if os.path.exists(f"/etc/{name}"):
+            bind(f"{made.name}/{name}", f"/etc/{name}")
 
 
 SHIM = """
@@ -38,10 +50,6 @@ int gethostname(char *name, size_t n)
 	return 0;
 }
 """
-
-
-# Made once for all tests of a run.
-made = tempfile.TemporaryDirectory(prefix="vbox-sendmail-")
 
 
 @functools.cache
@@ -61,6 +69,8 @@ def named():
     for one before it reads its configuration, and sleeps for a minute when
     there is none. A container that may not have a name of its own gets a
     library that tells one."""
+    for name, text in NAMES.items():
+        (Path(made.name) / name).write_text(text)
     may = subprocess.run(["/bin/true"], preexec_fn=as_mx, check=False)
     if may.returncode == 0:
         return {"preexec_fn": as_mx}

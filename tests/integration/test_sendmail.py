@@ -253,9 +253,9 @@ def test_message_from_nobody(site, mta):
         == b"MAILER-DAEMON"
 
 
-def test_full_disk_waits_in_the_queue(site, mta, full_disk):
+def test_full_disk_waits_in_the_queue(site, full_disk, mta):
     """What does not fit is tried again and arrives when there is room."""
-    box = full_disk(site, "d1.test")
+    box = full_disk()
     before = box.read_bytes()
     mta.send("anna@client.test", ["fred@d1.test", "fred@d2.test"],
              LETTER % b"no room" + (b"x" * 900 + b"\r\n") * 6)
@@ -273,24 +273,22 @@ def test_full_disk_waits_in_the_queue(site, mta, full_disk):
 
 
 @pytest.fixture
-def full_disk():
-    """Puts the mail of a domain on a disk of its own and fills it."""
-    mounted = []
+def full_disk(site):
+    """Puts the mail of d1.test on a disk of its own, before an MTA is started
+    that has mounts of its own, and fills it when called."""
+    directory = site.spool / "d1.test"
+    shutil.rmtree(directory)
+    site.own_dir(directory)
+    m = subprocess.run(["mount", "-t", "tmpfs", "-o",
+                        f"size=256k,mode=700,uid={UID},gid={GID}",
+                        "vbox-test", directory], check=False,
+                       stderr=subprocess.PIPE)
+    if m.returncode != 0:
+        pytest.skip("may not mount: " + m.stderr.decode())
+    site.add("d1.test", "fred")
 
-    def fill(site, domain):
-        directory = site.spool / domain
-        shutil.rmtree(directory)
-        site.own_dir(directory)
-        m = subprocess.run(["mount", "-t", "tmpfs", "-o",
-                            f"size=256k,mode=700,uid={UID},gid={GID}",
-                            "vbox-test", directory], check=False,
-                           stderr=subprocess.PIPE)
-        if m.returncode != 0:
-            pytest.skip("may not mount: " + m.stderr.decode())
-        mounted.append(directory)
-        r = None
-        site.add(domain, "fred")
-        r = site.deliver("-f", "first@client.test", "--", domain, "fred",
+    def fill():
+        r = site.deliver("-f", "first@client.test", "--", "d1.test", "fred",
                          data=b"Subject: first\n\nthere before\n")
         assert r.returncode == 0, r
         with open(directory / "ballast", "wb") as ballast:
@@ -310,8 +308,7 @@ def full_disk():
 
     yield fill
     # Workers that live still keep the directory open (store/base/kept.h).
-    for directory in mounted:
-        subprocess.run(["umount", "-l", directory], check=True)
+    subprocess.run(["umount", "-l", directory], check=True)
 
 
 def test_nothing_is_said_about_operators(site):
