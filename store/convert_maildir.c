@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/base/clock.h"
 #include "store/base/file.h"
 #include "store/convert.h"
 #include "store/keywords.h"
@@ -24,6 +23,8 @@ struct writing {
 	struct buf piece;
 	int fd;			/* the message */
 	uint64_t size;
+	int64_t second;		/* of the name of the last message */
+	unsigned nth;		/* in that second */
 	struct convert_count *count;
 };
 
@@ -151,15 +152,32 @@ publish(struct writing *w, const struct mbox_message *m, const char *tmp)
 	return r;
 }
 
+/*
+ * Readers order a Maildir by the times in its names, and an mbox has an order of
+ * its own: a message from before the last one's time takes that second. Where
+ * the microseconds stand they are counted.
+ */
+static void
+take_time(struct writing *w, const struct mbox_message *m)
+{
+	if (m->when > w->second) {
+		w->second = m->when;
+		w->nth = 0;
+	} else if (++w->nth == 1000000) {
+		w->second++;
+		w->nth = 0;
+	}
+}
+
 static int
 store(struct writing *w, const struct mbox_message *m)
 {
 	char tmp[NAME_MAX + 1];
 	int r;
 
-	(void)snprintf(tmp, sizeof(tmp), "%lld.M%06lldP%dQ%llu.%.100s",
-	    (long long)m->when, (long long)(clock_now_us() % 1000000),
-	    (int)getpid(), (unsigned long long)w->count->messages,
+	take_time(w, m);
+	(void)snprintf(tmp, sizeof(tmp), "%lld.M%06uP%dQ%llu.%.100s",
+	    (long long)w->second, w->nth, (int)getpid(), (unsigned long long)w->count->messages,
 	    w->how->hostname);
 	w->size = 0;
 	w->fd = file_open_beneath(w->tmp, tmp, O_WRONLY | O_CREAT | O_EXCL,

@@ -24,6 +24,7 @@
 struct found {
 	char *name;
 	uint64_t uid;		/* of dovecot-uidlist; UINT64_MAX: none */
+	uint64_t second, microsecond;	/* of the name; 0: it has none */
 	time_t when;
 	bool cur;
 };
@@ -54,6 +55,34 @@ sink(void *arg, const char *p, size_t n)
 
 /* --- what is there ------------------------------------------------------------- */
 
+/* The number that *rest begins with, taken off; 0: none. */
+static uint64_t
+take_number(struct str *rest)
+{
+	uint64_t value;
+	size_t n = 0;
+
+	while (n < rest->n && ascii_isdigit(rest->p[n]))
+		n++;
+	if (num_u64(str_sub(*rest, 0, n), UINT64_MAX, &value) < 0)
+		value = 0;
+	*rest = str_sub(*rest, n, rest->n);
+	return value;
+}
+
+/* "1795.M12P3.host": what a reader orders a Maildir by. */
+static void
+read_name(struct found *f)
+{
+	struct str rest = str_mem(f->name, strlen(f->name));
+
+	f->second = take_number(&rest);
+	if (str_starts(rest, STR(".M"))) {
+		rest = str_sub(rest, 2, rest.n);
+		f->microsecond = take_number(&rest);
+	}
+}
+
 static int
 list_dir(struct reading *r, int maildir, const char *name, bool cur)
 {
@@ -78,8 +107,11 @@ list_dir(struct reading *r, int maildir, const char *name, bool cur)
 			r->list = mem_realloc(r->list,
 			    r->cap * sizeof(*r->list));
 		}
-		r->list[r->count++] = (struct found){ mem_dup(e->d_name),
-		    UINT64_MAX, st.st_mtime, cur };
+		r->list[r->count] = (struct found){
+			.name = mem_dup(e->d_name), .uid = UINT64_MAX,
+			.when = st.st_mtime, .cur = cur,
+		};
+		read_name(&r->list[r->count++]);
 	}
 	closedir(dir);
 	return 0;
@@ -92,6 +124,10 @@ by_arrival(const void *a, const void *b)
 
 	if (x->uid != y->uid)
 		return x->uid < y->uid ? -1 : 1;
+	if (x->second != y->second)
+		return x->second < y->second ? -1 : 1;
+	if (x->microsecond != y->microsecond)
+		return x->microsecond < y->microsecond ? -1 : 1;
 	if (x->when != y->when)
 		return x->when < y->when ? -1 : 1;
 	return strcmp(x->name, y->name);

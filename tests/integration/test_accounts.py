@@ -14,7 +14,7 @@ from harness import GID, PATIENCE, TOP, UID, as_vmail, until
 from harness.accounts import DovecotServer, Postgres, Vboxadm
 from harness.dovecot import Dovecot
 from harness.lmtp import Lmtpd
-from harness.mbox import unquote
+from harness.mbox import fields, split_mbox, unquote
 from harness.site import new_directory, remove
 
 MAIL = b"From: a@elsewhere.example\nSubject: one\n\nhello\n"
@@ -888,6 +888,31 @@ def test_conversion_keeps_what_a_reader_sees(site, two_domains):
     same_mail(snapshot(site, "d1.test", "fred"), middle)
     for path in list(site.spool.rglob("*")) + list(site.home.rglob("*")):
         assert (path.stat().st_uid, path.stat().st_gid) == (UID, GID), path
+
+
+def test_conversion_keeps_an_order_that_is_not_that_of_time(site, two_domains):
+    """Many of one second, and an old one behind a new one. Back from a Maildir
+    that no reader has numbered."""
+    dates = [b"Sat Nov 21 03:00:00 2026"] * 12 + \
+        [b"Mon Jan  1 00:00:00 2007"] * 3 + [b"Sun Nov 22 03:00:00 2026"] * 3
+    subjects = [b"number %d" % n for n in range(len(dates))]
+    old = b"".join(b"From a@b.test %s\nSubject: %s\n\nhi\n\n" % m
+                   for m in zip(dates, subjects))
+    box = site.own_file(site.spool / "d1.test" / "fred", old)
+    two_domains("user", "convert", "fred@d1.test", "maildir")
+    site.domains["d1.test"] = {"format": "maildir"}
+    reader = Dovecot(site, "d1.test", "fred")
+    told = reader.doveadm("-f", "tab", "fetch", "hdr.subject date.received",
+                          "mailbox", "INBOX", "all").splitlines()[1:]
+    assert [t.split(b"\t")[0] for t in told] == subjects
+    assert [t.split(b"\t")[1][:4] for t in told] == [d[-4:] for d in dates]
+    for path in site.box("d1.test", "fred").glob("dovecot*"):
+        path.unlink()
+    box.with_suffix(".before-convert").unlink()
+    two_domains("user", "convert", "fred@d1.test", "mbox")
+    messages = split_mbox(box.read_bytes())
+    assert [fields(m.content, "Subject")[0] for m in messages] == subjects
+    assert [m.date for m in messages] == dates
 
 
 def test_a_failed_conversion_changes_nothing(site, two_domains):
