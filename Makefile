@@ -216,7 +216,9 @@ bench-sieve: $(B)/tests/bench/bench_sieve
 	$(Q)tests/bench/bench_sieve_pairs.py $< $(PAIRS)
 	$(Q)tests/bench/bench_sieve_lmtp.py $< $(BENCH)
 
-unit: $(UNIT) $(MODULES)
+unit-programs: $(UNIT) $(MODULES)
+
+unit: unit-programs
 	$(Q)tests/run-unit $(UNIT)
 
 # Fuzz drivers: tests/fuzz/fuzz_NAME.c, seeds in tests/fuzz/seeds/NAME, inputs
@@ -358,6 +360,6 @@ clean:
 	rm -rf build
 
 .PHONY: bench-directory bench-lmtp
-.PHONY: all bench-quota unit bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check check-dovecot24 check-roundcube demo install clean
+.PHONY: all bench-quota unit unit-programs bench-sieve second-opinion soak-lmtp fuzz sieve-cases deps demo-deps test-deps integration man-lint check check-dovecot24 check-roundcube demo install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
