@@ -118,15 +118,6 @@ load(struct list *list, const struct settings *s, const struct account *account,
 	return -1;
 }
 
-static int
-hex_digit(char c)
-{
-	if (ascii_isdigit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The whole name: ":x" is short for a URN of Sieve, and "%44" in a URN stands
  * for "D" (RFC 6134 section 2.5). */
 static int
@@ -143,8 +134,8 @@ full_name(struct str name, struct buf *out)
 		int high = -1, low = -1;
 
 		if (urn && c == '%' && i + 2 < name.n) {
-			high = hex_digit(name.p[i + 1]);
-			low = hex_digit(name.p[i + 2]);
+			high = ascii_hex(name.p[i + 1]);
+			low = ascii_hex(name.p[i + 2]);
 		}
 		if (high >= 0 && low >= 0) {
 			c = (char)(high << 4 | low);

@@ -81,15 +81,6 @@ parse_word(struct str s, struct word *w_r)
 	return true;
 }
 
-static int
-hex(char c)
-{
-	if (ascii_isdigit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void
 decode_q(struct str s, struct buf *out)
 {
@@ -98,9 +89,10 @@ decode_q(struct str s, struct buf *out)
 
 		if (c == '_') {
 			c = ' ';
-		} else if (c == '=' && s.n - i > 2 && hex(s.p[i + 1]) >= 0 &&
-		    hex(s.p[i + 2]) >= 0) {
-			c = (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2]));
+		} else if (c == '=' && s.n - i > 2 &&
+		    ascii_hex(s.p[i + 1]) >= 0 && ascii_hex(s.p[i + 2]) >= 0) {
+			c = (char)(ascii_hex(s.p[i + 1]) << 4 |
+			    ascii_hex(s.p[i + 2]));
 			i += 2;
 		}
 		(void)buf_addc(out, c);	/* room for s.n was made */

@@ -209,23 +209,14 @@ take_sections(struct arena *a, struct str s, struct section *list,
 	}
 }
 
-static int
-hex(char c)
-{
-	if (ascii_isdigit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void
 add_percent(struct str s, struct buf *out)
 {
 	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '%' && s.n - i > 2 && hex(s.p[i + 1]) >= 0 &&
-		    hex(s.p[i + 2]) >= 0) {
-			(void)buf_addc(out, (char)(hex(s.p[i + 1]) << 4 |
-			    hex(s.p[i + 2])));
+		if (s.p[i] == '%' && s.n - i > 2 && ascii_hex(s.p[i + 1]) >= 0 &&
+		    ascii_hex(s.p[i + 2]) >= 0) {
+			(void)buf_addc(out, (char)(ascii_hex(s.p[i + 1]) << 4 |
+			    ascii_hex(s.p[i + 2])));
 			i += 2;
 		} else {
 			(void)buf_addc(out, s.p[i]);

@@ -50,16 +50,6 @@ base64_value(char c)
 	return values[(unsigned char)c];
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static char *
 base64_byte(struct transfer *t, char c, char *to)
 {
@@ -143,13 +133,13 @@ qp_byte(struct transfer *t, char c, char *to)
 				t->n_held = 0;
 				return to;
 			}
-			if (c == '\r' || ascii_isblank(c) || hex(c) >= 0) {
+			if (c == '\r' || ascii_isblank(c) || ascii_hex(c) >= 0) {
 				t->held[t->n_held++] = c;
 				return to;
 			}
-		} else if (hex(t->held[1]) >= 0) {
-			if (hex(c) >= 0) {
-				*to++ = (char)(hex(t->held[1]) << 4 | hex(c));
+		} else if (ascii_hex(t->held[1]) >= 0) {
+			if (ascii_hex(c) >= 0) {
+				*to++ = (char)(ascii_hex(t->held[1]) << 4 | ascii_hex(c));
 				t->n_held = 0;
 				return to;
 			}
@@ -265,7 +255,7 @@ transfer_finish(struct transfer *t, struct buf *out)
 	if (t->encoding != TRANSFER_QP || n == 0)
 		return 0;
 	/* Blanks at the end of the data do not count; "=4" stays. */
-	if (t->held[0] != '=' || n == 1 || hex(t->held[1]) < 0)
+	if (t->held[0] != '=' || n == 1 || ascii_hex(t->held[1]) < 0)
 		return 0;
 	return buf_add(out, t->held, n);
 }

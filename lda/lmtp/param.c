@@ -37,15 +37,6 @@ lmtp_param_next(struct str *in, struct lmtp_param *param_r)
 	return LMTP_PARAM_FOUND;
 }
 
-static int
-hex(char c)
-{
-	if (ascii_isdigit(c))
-		return c - '0';
-	c = ascii_upper(c);
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The character behind "+XX", or -1. */
 static int
 escaped(struct str s)
@@ -54,8 +45,8 @@ escaped(struct str s)
 
 	if (s.n < 3)
 		return -1;
-	high = hex(s.p[1]);
-	low = hex(s.p[2]);
+	high = ascii_hex(s.p[1]);
+	low = ascii_hex(s.p[2]);
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
@@ -111,8 +102,8 @@ embedded(struct str s, unsigned long *c_r)
 
 	if (!str_starts(s, STR("\\x{")))
 		return 0;
-	for (i = 3; i < s.n && i < 9 && hex(s.p[i]) >= 0; i++)
-		c = c * 16 + (unsigned long)hex(s.p[i]);
+	for (i = 3; i < s.n && i < 9 && ascii_hex(s.p[i]) >= 0; i++)
+		c = c * 16 + (unsigned long)ascii_hex(s.p[i]);
 	if (i == 3 || i >= s.n || s.p[i] != '}' || c < 0x20 || c == 0x7f ||
 	    c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
 		return 0;

@@ -117,6 +117,16 @@ ascii_isalnum(char c)
 	return ascii_isalpha(c) || ascii_isdigit(c);
 }
 
+/* What a hexadecimal digit stands for; -1: it is none. */
+static inline int
+ascii_hex(char c)
+{
+	if (ascii_isdigit(c))
+		return c - '0';
+	c = ascii_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Space or tab. */
 static inline bool
 ascii_isblank(char c)

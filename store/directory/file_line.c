@@ -44,15 +44,6 @@ file_line_address(struct str line)
 
 /* --- values ---------------------------------------------------------------- */
 
-static int
-hex(char c)
-{
-	if (ascii_isdigit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* %XX becomes its byte; NUL never. */
 static int
 decode(struct str s, struct arena *a, struct str *out_r)
@@ -74,9 +65,10 @@ decode(struct str s, struct arena *a, struct str *out_r)
 			p[n++] = s.p[i];
 			continue;
 		}
-		if (i + 2 >= s.n || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0)
+		if (i + 2 >= s.n || ascii_hex(s.p[i + 1]) < 0 ||
+		    ascii_hex(s.p[i + 2]) < 0)
 			return -1;
-		byte = hex(s.p[i + 1]) * 16 + hex(s.p[i + 2]);
+		byte = ascii_hex(s.p[i + 1]) * 16 + ascii_hex(s.p[i + 2]);
 		if (byte == 0)
 			return -1;
 		p[n++] = (char)byte;

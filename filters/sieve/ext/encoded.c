@@ -8,15 +8,6 @@ const struct sieve_ext ext_encoded_character = {
 	.name = "encoded-character",
 };
 
-static int
-hex_digit(char c)
-{
-	if (ascii_isdigit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum sequence {
 	SEQUENCE_NONE,
 	SEQUENCE_OK,
@@ -49,10 +40,10 @@ sequence(struct str s, struct buf *out, size_t *used_r)
 		size_t n = 0;
 
 		/* unicode-hex is of any length, hex-pair of two at most */
-		while (i < s.n && hex_digit(s.p[i]) >= 0) {
+		while (i < s.n && ascii_hex(s.p[i]) >= 0) {
 			if (value <= 0x10ffff)
 				value = value * 16 +
-				    (uint32_t)hex_digit(s.p[i]);
+				    (uint32_t)ascii_hex(s.p[i]);
 			i++;
 			n++;
 		}

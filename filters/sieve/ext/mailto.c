@@ -6,15 +6,6 @@
 #include "filters/sieve/registry.h"
 #include "store/base/buf.h"
 
-static int
-hex_digit(char c)
-{
-	if (ascii_isdigit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undoes %XX. NUL and text that is no UTF-8 have no business here. */
 static int
 decode(struct arena *a, struct str s, struct str *out_r, const char **why_r)
@@ -29,8 +20,8 @@ decode(struct arena *a, struct str s, struct str *out_r, const char **why_r)
 		if (c == '%') {
 			int high, low;
 
-			high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-			low = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
+			high = i + 2 < s.n ? ascii_hex(s.p[i + 1]) : -1;
+			low = i + 2 < s.n ? ascii_hex(s.p[i + 2]) : -1;
 			if (high < 0 || low < 0) {
 				*why_r = "a % without two hex digits";
 				goto out;
