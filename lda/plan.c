@@ -338,23 +338,22 @@ add_effect(const struct planner *pl, const struct target *t,
 	return 0;
 }
 
-/* A reason of several lines in the one line of a reply. */
+/* A reason line by line (RFC 5429 section 2.5). */
 static void
 say_reason(struct verdict *v, struct str reason)
 {
-	struct buf line;
 	struct str part;
 
-	buf_init(&line, VERDICT_TEXT);
+	v->text[0] = '\0';
+	v->line[0] = 0;
 	while (str_split(&reason, '\n', &part)) {
-		part = utf8_cut(str_trim(part), VERDICT_TEXT - line.n - 1);
-		if (part.n && line.n)
-			(void)buf_addc(&line, ' ');
-		(void)buf_adds(&line, part);	/* cut is enough */
+		size_t n = strlen(v->text), taken = n + (n > 0) + 1;
+
+		part = taken < VERDICT_TEXT ?
+		    utf8_cut(str_trim(part), VERDICT_TEXT - taken) : STR("");
+		if (part.n)
+			verdict_say_line(v, part);
 	}
-	if (line.n)
-		verdict_say(v, "%.*s", STR_ARG(buf_str(&line)));
-	buf_release(&line);
 }
 
 /* A script said where to, and cannot have it: the inbox, and the owner is

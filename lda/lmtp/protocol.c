@@ -36,19 +36,27 @@ lmtp_reconfigure(struct lmtp *p, const struct lmtp_config *config)
 	p->config = *config;
 }
 
-void
-lmtp_reply(struct lmtp *p, int reply, const char *code, const char *text)
+/* One line of a reply; `mark` is ' ' for the last one, else '-'. */
+static void
+reply_line(struct lmtp *p, int reply, char mark, const char *code,
+    struct str text)
 {
 	const char digits[] = { (char)('0' + reply / 100 % 10),
-	    (char)('0' + reply / 10 % 10), (char)('0' + reply % 10), ' ' };
+	    (char)('0' + reply / 10 % 10), (char)('0' + reply % 10), mark };
 
 	/* A full buffer shows in lmtp_feed. */
 	(void)buf_add(&p->out, digits, sizeof(digits));
 	(void)buf_addz(&p->out, code);
 	if (*code)
 		(void)buf_addc(&p->out, ' ');
-	(void)buf_addz(&p->out, text);
+	(void)buf_adds(&p->out, text);
 	(void)buf_add(&p->out, "\r\n", 2);
+}
+
+void
+lmtp_reply(struct lmtp *p, int reply, const char *code, const char *text)
+{
+	reply_line(p, reply, ' ', code, str_of(text));
 }
 
 void
@@ -183,36 +191,58 @@ line_done(struct lmtp *p)
 
 /* --- messages -------------------------------------------------------------- */
 
+/* ASCII of a line: a '?' for each other character. The number of those. */
+static size_t
+to_ascii(struct str line, struct buf *out)
+{
+	size_t lost = 0;
+
+	while (line.n) {
+		uint32_t c = utf8_next(&line);
+
+		lost += c >= 0x80;
+		(void)buf_addc(out, c < 0x80 ? (char)c : '?');
+	}
+	return lost;
+}
+
 /*
  * A reply is ASCII unless the client said SMTPUTF8 (RFC 6531 section 3.7.4.2,
  * RFC 5429 section 2.1.1): each other character of a script's reason becomes a
- * '?', and when that is most of it, it would tell nothing.
+ * '?', and when that is most of it, it would tell nothing. The lines of a
+ * reason are lines of the reply (section 2.5).
  */
-static const char *
-sayable(const struct lmtp *p, const struct verdict *v,
-    char ascii[VERDICT_TEXT])
+static void
+reply_as(struct lmtp *p, int reply, const struct verdict *v)
 {
-	struct str text = str_of(verdict_text(v));
-	size_t n = 0, lost = 0;
+	struct str text = str_of(verdict_text(v)), line;
+	bool ascii = !p->mail.smtputf8 && !utf8_is_ascii(text), more;
+	char room[VERDICT_TEXT];
+	struct buf b;
 
-	if (p->mail.smtputf8 || utf8_is_ascii(text))
-		return verdict_text(v);
-	while (text.n) {
-		uint32_t c = utf8_next(&text);
-
-		lost += c >= 0x80;
-		ascii[n++] = c < 0x80 ? (char)c : '?';
+	buf_init_in(&b, room, sizeof(room));
+	if (ascii && 2 * to_ascii(text, &b) >= b.n) {
+		lmtp_reply(p, reply, verdict_code(v),
+		    "Refused by the recipient");
+		return;
 	}
-	ascii[n] = '\0';
-	return 2 * lost < n ? ascii : "Refused by the recipient";
+	more = verdict_line(v, 0, &line);
+	for (size_t i = 1; more; i++) {
+		buf_reset(&b);
+		if (ascii)
+			(void)to_ascii(line, &b);
+		else
+			(void)buf_adds(&b, line);
+		more = verdict_line(v, i, &line);
+		reply_line(p, reply, more ? '-' : ' ', verdict_code(v),
+		    buf_str(&b));
+	}
 }
 
 static void
 reply_verdict(struct lmtp *p, const struct verdict *v)
 {
-	char ascii[VERDICT_TEXT];
-
-	lmtp_reply(p, verdict_reply(v), verdict_code(v), sayable(p, v, ascii));
+	reply_as(p, verdict_reply(v), v);
 }
 
 /* The same behind a message, where a 421 would close and so take the other
@@ -220,10 +250,7 @@ reply_verdict(struct lmtp *p, const struct verdict *v)
 static void
 reply_delivered(struct lmtp *p, const struct verdict *v)
 {
-	char ascii[VERDICT_TEXT];
-
-	lmtp_reply(p, verdict_reply(v) == 421 ? 451 : verdict_reply(v),
-	    verdict_code(v), sayable(p, v, ascii));
+	reply_as(p, verdict_reply(v) == 421 ? 451 : verdict_reply(v), v);
 }
 
 static void

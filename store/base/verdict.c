@@ -109,6 +109,7 @@ begin(struct verdict *v, enum verdict_why why)
 {
 	v->why = why;
 	v->text[0] = '\0';
+	v->line[0] = 0;
 	v->detail[0] = '\0';
 }
 
@@ -160,6 +161,7 @@ verdict_say(struct verdict *v, const char *fmt, ...)
 	va_start(ap, fmt);
 	print(v->text, sizeof(v->text), fmt, ap);
 	va_end(ap);
+	v->line[0] = 0;
 }
 
 void
@@ -172,6 +174,45 @@ verdict_say_of(struct verdict *v, const char *words, const char *z)
 	buf_reset(&text);
 	(void)buf_addz(&text, words);
 	(void)buf_addz(&text, z);
+	v->line[0] = 0;
+}
+
+/* Offsets fit a byte. */
+_Static_assert(VERDICT_TEXT <= 256, "VERDICT_TEXT");
+
+void
+verdict_say_line(struct verdict *v, struct str line)
+{
+	size_t at = strlen(v->text), room = sizeof(v->text) - 1 - at, i = 0;
+
+	if (at > 0 && room > 1) {
+		while (v->line[i])
+			i++;
+		v->text[at++] = ' ';
+		room--;
+		if (i < VERDICT_LINES - 1) {
+			v->line[i] = (unsigned char)at;
+			v->line[i + 1] = 0;
+		}
+	}
+	line = str_sub(line, 0, room);
+	for (i = 0; i < line.n; i++)
+		v->text[at++] = ascii_iscntrl(line.p[i]) ? '?' : line.p[i];
+	v->text[at] = '\0';
+}
+
+bool
+verdict_line(const struct verdict *v, size_t n, struct str *line_r)
+{
+	struct str text = str_of(verdict_text(v));
+	size_t begin = 0;
+
+	for (size_t i = 0; i < n; i++, begin = v->line[i - 1])
+		if (!v->line[i])
+			return false;
+	*line_r = str_sub(text, begin, v->line[n] ?
+	    v->line[n] - 1 - begin : text.n);
+	return true;
 }
 
 enum verdict_kind

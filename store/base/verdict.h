@@ -14,12 +14,14 @@
  *
  * `text` is what a sender may read: it never holds a path, an errno or a
  * name that only we know. `detail` is for the log. Both are cut, never
- * overrun, and hold no control character.
+ * overrun, and hold no control character; a text may have several lines.
  */
 #ifndef STORE_BASE_VERDICT_H
 #define STORE_BASE_VERDICT_H
 
 #include <stdbool.h>
+
+#include "store/base/str.h"
 
 enum verdict_why {
 	V_TROUBLE,		/* 451 4.3.0 anything not certainly permanent */
@@ -55,10 +57,14 @@ enum verdict_kind {
 
 #define VERDICT_TEXT 240
 #define VERDICT_DETAIL 480
+/* Lines of a text, at most; what is behind stands in the last. */
+#define VERDICT_LINES 12
 
 struct verdict {
 	enum verdict_why why;
 	char text[VERDICT_TEXT];	/* empty: the table's sentence */
+	/* where in the text a line behind the first begins; 0 ends it */
+	unsigned char line[VERDICT_LINES];
 	char detail[VERDICT_DETAIL];
 };
 
@@ -71,6 +77,7 @@ verdict_init(struct verdict *v)
 {
 	v->why = V_TROUBLE;
 	v->text[0] = v->detail[0] = '\0';
+	v->line[0] = 0;
 }
 
 /* Exit code families: sysexits(3) serves sendmail and Postfix. */
@@ -99,6 +106,8 @@ void verdict_say(struct verdict *v, const char *fmt, ...)
 /* The same: words of ours and then z, which is printable. For what each
  * delivery says, since printf(3) is much code that is in no cache. */
 void verdict_say_of(struct verdict *v, const char *words, const char *z);
+/* One more line for the sender. In verdict_text() it stands behind a blank. */
+void verdict_say_line(struct verdict *v, struct str line);
 
 enum verdict_kind verdict_kind(const struct verdict *v);
 /* Three-digit reply, RFC 5321 section 4.2. */
@@ -107,6 +116,8 @@ int verdict_reply(const struct verdict *v);
 const char *verdict_code(const struct verdict *v);
 /* Sentence for the sender. */
 const char *verdict_text(const struct verdict *v);
+/* The same line by line: the n-th, from 0. False behind the last. */
+bool verdict_line(const struct verdict *v, size_t n, struct str *line_r);
 /* One word for the log and as metric label, such as "unknown_user". */
 const char *verdict_word(const struct verdict *v);
 /* Exit status for the MTA that called us; 75 for whatever may pass. */

@@ -117,6 +117,23 @@ def test_a_reply_is_ascii_unless_the_client_said_smtputf8(site, domain,
     assert r.stdout.decode().splitlines()[-2] == "550 5.7.1 " + want
 
 
+@pytest.mark.parametrize("reason,want", [
+    ("No.\r\n\r\n  Not at all.  \r\n", ["550-5.7.1 No.", "550 5.7.1 Not at all."]),
+    ("Nein, danke.\r\nGrüße", ["550-5.7.1 Nein, danke.", "550 5.7.1 Gr??e"]),
+    ("\r\n".join("abcdefghijklmnop"),
+     [f"550-5.7.1 {c}" for c in "abcdefghijk"] + ["550 5.7.1 l m n o p"]),
+    ("a" * 300 + "\r\nb", ["550 5.7.1 " + "a" * 239]),
+])
+def test_lines_of_a_reason_are_lines_of_the_reply(site, domain, reason, want):
+    """RFC 5429 section 2.5."""
+    script(site, domain, "fred", f'require "reject"; reject "{reason}";')
+    r = site.deliver("-l", data=(
+        "LHLO client.test\r\nMAIL FROM:<a@b.test>\r\n"
+        f"RCPT TO:<fred@{domain}>\r\nRCPT TO:<fred@{domain}>\r\n"
+        "DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n").encode())
+    assert r.stdout.decode().splitlines()[-1 - 2 * len(want):-1] == 2 * want
+
+
 def test_edited_header_is_stored(site, domain):
     script(site, domain, "fred", 'require "editheader";\n'
            'addheader "X-New" "yes"; deleteheader "Subject";')

@@ -143,6 +143,36 @@ verdict_classes_agree(void **state)
 }
 
 static void
+verdict_has_lines(void **state)
+{
+	struct verdict v = VERDICT_INIT;
+	struct str line;
+
+	(void)state;
+	assert_true(verdict_line(&v, 0, &line));
+	assert_true(str_eq(line, str_of(verdict_text(&v))));
+	assert_false(verdict_line(&v, 1, &line));
+	verdict_set(&v, V_POLICY, "x");
+	verdict_say_line(&v, STR("one"));
+	verdict_say_line(&v, STR("t\two"));
+	verdict_say_line(&v, STR("3"));
+	assert_string_equal(verdict_text(&v), "one t?wo 3");
+	assert_true(verdict_line(&v, 0, &line) && str_eq(line, STR("one")));
+	assert_true(verdict_line(&v, 1, &line) && str_eq(line, STR("t?wo")));
+	assert_true(verdict_line(&v, 2, &line) && str_eq(line, STR("3")));
+	assert_false(verdict_line(&v, 3, &line));
+	/* what does not fit is cut, and no line is lost on the way there */
+	for (int i = 0; i < 2 * VERDICT_TEXT; i++)
+		verdict_say_line(&v, STR("x"));
+	assert_int_equal(strlen(v.text), VERDICT_TEXT - 1);
+	assert_true(verdict_line(&v, VERDICT_LINES - 1, &line));
+	assert_false(verdict_line(&v, VERDICT_LINES, &line));
+	verdict_say(&v, "short");
+	assert_true(verdict_line(&v, 0, &line) && str_eq(line, STR("short")));
+	assert_false(verdict_line(&v, 1, &line));
+}
+
+static void
 verdict_hides_errno_and_control_characters(void **state)
 {
 	struct verdict v = VERDICT_INIT;
@@ -594,6 +624,7 @@ main(void)
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(verdict_is_born_as_try_again),
 		cmocka_unit_test(verdict_classes_agree),
+		cmocka_unit_test(verdict_has_lines),
 		cmocka_unit_test(verdict_hides_errno_and_control_characters),
 		cmocka_unit_test(files_stay_below),
 		cmocka_unit_test(whole_file_respects_the_ceiling),
