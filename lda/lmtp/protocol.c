@@ -219,9 +219,11 @@ reply_as(struct lmtp *p, int reply, const struct verdict *v)
 	bool ascii = !p->mail.smtputf8 && !utf8_is_ascii(text), more;
 	char room[VERDICT_TEXT];
 	struct buf b;
+	size_t lost;
 
 	buf_init_in(&b, room, sizeof(room));
-	if (ascii && 2 * to_ascii(text, &b) >= b.n) {
+	lost = ascii ? to_ascii(text, &b) : 0;
+	if (ascii && 2 * lost >= b.n) {
 		lmtp_reply(p, reply, verdict_code(v),
 		    "Refused by the recipient");
 		return;
