@@ -28,7 +28,7 @@ made = tempfile.TemporaryDirectory(prefix="vbox-sendmail-")
 
 # It asks for its own name when it starts, and for whoever connects: a name server
 # that does not answer would cost half a minute each time.
-NAMES = {"hosts": "127.0.0.1 localhost mx.test\n",
+NAMES = {"hosts": "127.0.0.1 localhost mx.test\n127.0.0.2 client.test\n",
          "resolv.conf": "nameserver 127.0.0.1\n"}
 
 
