@@ -1,5 +1,6 @@
 """A private site: programs, configuration, mailboxes, below one directory."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -74,6 +75,13 @@ def value(v):
     if isinstance(v, int):
         return str(v)
     return '"' + str(v).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def in_order(paths):
+    """Files of a Maildir as they were delivered: the numbers in their names
+    tell, which have no leading zeros."""
+    return sorted(paths, key=lambda p: [
+        int(x) if x.isdigit() else x for x in re.split(r"(\d+)", p.name)])
 
 
 class Site:
@@ -183,7 +191,7 @@ class Site:
         box = self.box(domain, user)
         if box.is_dir():
             files = [p for sub in ("new", "cur") if (box / sub).is_dir()
-                     for p in sorted((box / sub).iterdir())]
+                     for p in in_order((box / sub).iterdir())]
             return [p.read_bytes() for p in files]
         if not box.exists():
             return []

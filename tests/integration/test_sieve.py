@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from harness.mbox import split_mbox
+from harness.site import in_order
 
 LETTER = b"From: a@b.test\nSubject: project x\n\nhello\n"
 
@@ -23,7 +24,7 @@ def folder(site, domain, user, name):
     if domain == "d2.test":
         path = site.box(domain, user) / ("." + name.replace("/", "."))
         return [p.read_bytes() for sub in ("new", "cur")
-                for p in sorted(path.glob(sub + "/*"))]
+                for p in in_order(path.glob(sub + "/*"))]
     path = site.home / domain / user / "mail" / name
     return [m.content for m in split_mbox(path.read_bytes())] if path.exists() else []
 
