@@ -43,7 +43,7 @@ static pid_t holder;
 void
 mbox_lock_init(struct mbox_lock *l)
 {
-	*l = (struct mbox_lock){ .dirfd = -1, .fd = -1 };
+	*l = (struct mbox_lock){ .dirfd = -1, .fd = -1, .file = -1 };
 }
 
 /* --- stale dotlocks -------------------------------------------------------- */
@@ -241,8 +241,11 @@ by_liblockfile(struct mbox_lock *l, const char *lockname, struct verdict *v)
 	    lockname); /* fits by its size */
 	switch (lockfile_create(path, 0, L_PID)) {
 	case L_SUCCESS:
-		if (fstatat(l->dirfd, lockname, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		l->file = file_open_beneath(l->dirfd, lockname,
+		    O_PATH | O_NOFOLLOW, 0);
+		if (l->file < 0 || fstat(l->file, &st) < 0) {
 			verdict_errno(v, errno, "look at %s", lockname);
+			file_close(&l->file);
 			(void)unlinkat(l->dirfd, lockname, 0); /* goes stale */
 			return FAILED;
 		}
@@ -281,6 +284,8 @@ by_link(struct mbox_lock *l, const char *lockname, struct verdict *v)
 		if (fstat(fd, &st) == 0 &&
 		    file_link_open(fd, l->dirfd, lockname) == 0) {
 			l->ino = st.st_ino;
+			l->file = fd;
+			fd = -1;
 			done = TAKEN;
 		} else if (errno == EEXIST) {
 			done = BUSY;
@@ -516,8 +521,11 @@ mbox_lock_release(struct mbox_lock *l)
 	/* Nothing can be done about a lock that does not go away; the next
 	 * one finds our pid in it, so that must stay there. */
 	if (l->name[0]) {
+		bool ours = mbox_lock_held(l);
+
 		forget(l);
-		if (mbox_lock_held(l) && unlinkat(l->dirfd, l->name, 0) < 0 &&
+		file_close(&l->file);	/* first: NFS renames what is open */
+		if (ours && unlinkat(l->dirfd, l->name, 0) < 0 &&
 		    errno != ENOENT)
 			slot_lock_useless();
 	}

@@ -72,6 +72,8 @@ struct mbox_lock {
 	bool fcntl_held;
 	bool flock_held;
 	uint64_t ino;		/* of the dotlock */
+	int file;		/* that inode, open, so that it is given to
+				 * no other lock; -1: a slot, which stays */
 	int64_t refreshed_ms;
 	int64_t seen_ms;	/* when it was certainly there */
 	struct mbox_lock *next;	/* of this process's dotlocks */
