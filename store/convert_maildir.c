@@ -12,6 +12,7 @@
 #include "store/convert.h"
 #include "store/keywords.h"
 #include "store/mailbox.h"
+#include "store/mbox_lock.h"
 #include "store/mbox_read.h"
 
 /* Written at once. */
@@ -175,6 +176,7 @@ store(struct writing *w, const struct mbox_message *m)
 	char tmp[NAME_MAX + 1];
 	int r;
 
+	mbox_locks_refresh();	/* a large mbox takes minutes */
 	take_time(w, m);
 	(void)snprintf(tmp, sizeof(tmp), "%lld.M%06uP%dQ%llu.%.100s",
 	    (long long)w->second, w->nth, (int)getpid(), (unsigned long long)w->count->messages,

@@ -18,6 +18,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/file.h"
+#include "store/convert.h"
 #include "store/folder.h"
 #include "store/mailbox.h"
 #include "tests/unit/maps.h"
@@ -673,6 +674,46 @@ lock_held_for_long(void **state)
 	assert_int_equal(close(dir), 0);
 }
 
+/* A large mbox takes minutes to convert. */
+static void
+convert_keeps_lock_young(void **state)
+{
+	static const char *const dirs[] = { "md", "md/cur", "md/new", "md/tmp" };
+	struct mbox_lock_how lock_how = { .order = { MBOX_LOCK_DOTLOCK },
+	    .stale_ms = 300000 };
+	struct convert_how how = { .variant = CONTENT_MBOXRD,
+	    .file_mode = 0600, .hostname = "host" };
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct convert_count count = { 0 };
+	struct mbox_lock l;
+	struct verdict v;
+	char full[600];
+	int dir, box, maildir;
+
+	(void)state;
+	put_file("box", "From a@b Thu Jan  1 00:00:00 1970\nA: b\n\nc\n\n");
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+		path_of(dirs[i], full, sizeof(full));
+		assert_int_equal(mkdir(full, 0700), 0);
+	}
+	dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	box = openat(dir, "box", O_RDONLY | O_CLOEXEC);
+	maildir = openat(dir, "md", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(dir >= 0 && box >= 0 && maildir >= 0);
+	mbox_lock_init(&l);
+	assert_int_equal(mbox_lock_take(&l, dir, "box", box, &lock_how, &v), 0);
+	path_of("box.lock", full, sizeof(full));
+	assert_int_equal(utimensat(AT_FDCWD, full, old, 0), 0);
+	l.refreshed_ms -= MBOX_LOCK_REFRESH_MS;
+	assert_int_equal(convert_to_maildir(box, maildir, &how, &count, &v), 0);
+	assert_int_equal(count.messages, 1);
+	assert_true(mtime_of(full) > 1000);
+	mbox_lock_release(&l);
+	assert_int_equal(close(maildir), 0);
+	assert_int_equal(close(box), 0);
+	assert_int_equal(close(dir), 0);
+}
+
 static void
 liblockfile_serves_too(void **state)
 {
@@ -954,6 +995,7 @@ main(void)
 		WITH_ROOT(copies_of_the_dead_do_not_stay),
 		WITH_ROOT(dead_locks_are_broken_and_living_ones_not),
 		WITH_ROOT(lock_held_for_long),
+		WITH_ROOT(convert_keeps_lock_young),
 		WITH_ROOT(liblockfile_serves_too),
 		WITH_ROOT(fcntl_of_others_is_respected),
 		WITH_ROOT(what_is_no_box_is_not_written),
