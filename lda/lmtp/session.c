@@ -72,6 +72,9 @@ answer_one(void *arg, const struct verdict *v)
 	}
 	lmtp_answer(&s->lmtp, v);
 	send_some(s);
+	/* A reply that has no room is lost: then a mailbox waits. */
+	if (s->lmtp.out.n > LMTP_OUT_MAX / 2)
+		send_out(s);
 }
 
 /* --- waiting for the client ------------------------------------------------- */

@@ -135,6 +135,21 @@ def test_lines_of_a_reason_are_lines_of_the_reply(site, domain, reason, want):
     assert r.stdout.decode().splitlines()[-1 - 2 * len(want):-1] == 2 * want
 
 
+def test_every_recipient_of_many_has_the_whole_reason(site, domain):
+    """More than a session keeps of replies: none is lost."""
+    lines = ["x" * 18] * 11 + ["y" * 30]
+    script(site, domain, "fred", 'require "reject"; reject "%s";' %
+           "\r\n".join(lines))
+    r = site.deliver("-l", data=(
+        "LHLO client.test\r\nMAIL FROM:<a@b.test>\r\n" +
+        f"RCPT TO:<fred@{domain}>\r\n" * 1000 +
+        "DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n").encode())
+    want = [f"550-5.7.1 {x}" for x in lines[:-1]] + [f"550 5.7.1 {lines[-1]}"]
+    got = r.stdout.decode().splitlines()
+    assert got[-1 - 1000 * len(want):-1] == 1000 * want
+    assert got[-1].startswith("221 ")
+
+
 def test_edited_header_is_stored(site, domain):
     script(site, domain, "fred", 'require "editheader";\n'
            'addheader "X-New" "yes"; deleteheader "Subject";')
