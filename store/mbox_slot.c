@@ -242,12 +242,9 @@ slot_lock(const char *path, uint64_t *ino_r)
 	*ino_r = slot.ino;
 	if (slot.pid_ms && now - slot.pid_ms < PID_KEPT_MS)
 		return slot.lock;
-	/* A second name that we could not take away would be overwritten. */
-	if (fstat(slot.lock, &st) < 0 || st.st_nlink != 1) {
-		slot.unlinkable = true;
-		return -1;
-	}
-	if (slot_write_pid(slot.lock) < 0)
+	/* A second name is a lock that we hold, or could not take away. */
+	if (fstat(slot.lock, &st) < 0 || st.st_nlink != 1 ||
+	    slot_write_pid(slot.lock) < 0)
 		return -1;
 	slot.pid_ms = now;
 	return slot.lock;

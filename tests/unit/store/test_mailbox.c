@@ -674,6 +674,47 @@ lock_held_for_long(void **state)
 	assert_int_equal(close(dir), 0);
 }
 
+/* With "a" locked, "b" is waited for until the slot's pid is old: is "c" locked
+ * by the slot afterwards? */
+static bool
+slot_serves_after_wait(void)
+{
+	struct mbox_lock_how how = { .order = { MBOX_LOCK_DOTLOCK },
+	    .stale_ms = 300000, .timeout_ms = 2500, .slot_dir = root };
+	struct mbox_lock a, b, c;
+	struct verdict v;
+	struct stat st;
+	int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool good;
+
+	mbox_lock_init(&a);
+	mbox_lock_init(&b);
+	mbox_lock_init(&c);
+	good = mbox_lock_take(&a, dir, "a", -1, &how, &v) == 0 &&
+	    mbox_lock_take(&b, dir, "b", -1, &how, &v) < 0 &&
+	    v.why == V_BOX_BUSY;
+	mbox_lock_release(&a);
+	good = good && mbox_lock_take(&c, dir, "c", -1, &how, &v) == 0 &&
+	    fstatat(dir, "c.lock", &st, 0) == 0 && st.st_nlink == 2;
+	mbox_lock_release(&c);
+	return good;
+}
+
+static void
+slot_outlives_a_wait(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	put_file("b.lock", "1\n");	/* of a living process */
+	pid = fork();
+	if (pid == 0)
+		_exit(slot_serves_after_wait() ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* A large mbox takes minutes to convert. */
 static void
 convert_keeps_lock_young(void **state)
@@ -995,6 +1036,7 @@ main(void)
 		WITH_ROOT(copies_of_the_dead_do_not_stay),
 		WITH_ROOT(dead_locks_are_broken_and_living_ones_not),
 		WITH_ROOT(lock_held_for_long),
+		WITH_ROOT(slot_outlives_a_wait),
 		WITH_ROOT(convert_keeps_lock_young),
 		WITH_ROOT(liblockfile_serves_too),
 		WITH_ROOT(fcntl_of_others_is_respected),
