@@ -458,7 +458,8 @@ take_back(struct mbox *m)
 	/* Not fstat(2): that may be what failed and brought us here. */
 	off_t end = lseek(m->fd, 0, SEEK_END);
 
-	if (end < 0 || (uint64_t)end > m->old_size + m->mb.size)
+	if (end < 0 || (uint64_t)end > m->old_size + m->mb.size ||
+	    (uint64_t)end < m->before)
 		return;
 	/* When this fails, the undo record lets the next delivery do it. */
 	if (ftruncate(m->fd, (off_t)m->before) == 0 &&

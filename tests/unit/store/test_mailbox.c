@@ -354,6 +354,34 @@ rewritten_box_is_left_alone(void **state)
 	buf_release(&b);
 }
 
+/* The same before we have taken ours back: a file that became shorter does not
+ * grow by NULs. */
+static void
+shorter_box_does_not_grow(void **state)
+{
+	struct mailbox_spec s = spec_of(MAILBOX_MBOX, "short");
+	struct source src = { .mem = message, .fd = -1,
+	    .n = sizeof(message) - 1 };
+	struct content c = { .sender = STR("a@b"), .when = 1795226089,
+	    .message = &src, .body = 12 };
+	struct mailbox *mb = NULL;
+	struct verdict v;
+	char full[600];
+	struct buf b;
+
+	(void)state;
+	put_file("short", "From x  Sat Nov 21 01:54:49 2026\n\nold\n\n");
+	path_of("short", full, sizeof(full));
+	assert_int_equal(mailbox_open(&s, &c, &mb, &v), 0);
+	assert_int_equal(mailbox_publish(mb, &v), 0);
+	assert_int_equal(truncate(full, 0), 0);
+	put_file("short", "From y\n");
+	mailbox_close(&mb);
+	b = get_file("short");
+	assert_true(str_eq(buf_str(&b), STR("From y\n")));
+	buf_release(&b);
+}
+
 /* In a process of its own, since a slot is kept: false when a step failed. */
 static bool
 store_together(const struct mailbox_spec *specs, size_t n, int rounds)
@@ -1031,6 +1059,7 @@ main(void)
 		WITH_ROOT(torn_tail_is_cut),
 		WITH_ROOT(foreign_bytes_survive),
 		WITH_ROOT(rewritten_box_is_left_alone),
+		WITH_ROOT(shorter_box_does_not_grow),
 		WITH_ROOT(many_at_once_use_one_slot),
 		WITH_ROOT(children_do_not_have_the_copy),
 		WITH_ROOT(copies_of_the_dead_do_not_stay),
