@@ -27,6 +27,9 @@
 #define TRACE_MAX (1024 * 1024)
 /* Of a script's problem, this much is told. */
 #define PROBLEM_MAX 600
+/* Bytes of a line of a reason: with code and line end it is shorter than the 512
+ * octets of RFC 5321 section 4.5.3.1.5. */
+#define REASON_LINE 400
 /* Of the message as it came, for a body that a script makes. */
 #define PIECE ((size_t)64 * 1024)
 
@@ -338,6 +341,23 @@ add_effect(const struct planner *pl, const struct target *t,
 	return 0;
 }
 
+/* What of a line of a reason makes a line of a reply, taken off *rest: at a blank
+ * where there is one. */
+static struct str
+take_line(struct str *rest)
+{
+	struct str line = utf8_cut(*rest, REASON_LINE);
+
+	if (line.n < rest->n) {
+		ptrdiff_t blank = str_rchr(line, ' ');
+
+		if (blank > 0)
+			line.n = (size_t)blank;
+	}
+	*rest = str_trim(str_sub(*rest, line.n, rest->n));
+	return line;
+}
+
 /* A reason line by line (RFC 5429 section 2.5). */
 static void
 say_reason(struct verdict *v, struct str reason)
@@ -347,12 +367,16 @@ say_reason(struct verdict *v, struct str reason)
 	v->text[0] = '\0';
 	v->line[0] = 0;
 	while (str_split(&reason, '\n', &part)) {
-		size_t n = strlen(v->text), taken = n + (n > 0) + 1;
+		part = str_trim(part);
+		while (part.n) {
+			size_t n = strlen(v->text), taken = n + (n > 0) + 1;
+			struct str line = take_line(&part);
 
-		part = taken < VERDICT_TEXT ?
-		    utf8_cut(str_trim(part), VERDICT_TEXT - taken) : STR("");
-		if (part.n)
-			verdict_say_line(v, part);
+			if (taken >= VERDICT_TEXT)
+				return;
+			verdict_say_line(v, utf8_cut(line,
+			    VERDICT_TEXT - taken));
+		}
 	}
 }
 

@@ -177,23 +177,23 @@ verdict_say_of(struct verdict *v, const char *words, const char *z)
 	v->line[0] = 0;
 }
 
-/* Offsets fit a byte. */
-_Static_assert(VERDICT_TEXT <= 256, "VERDICT_TEXT");
+/* Offsets fit. */
+_Static_assert(VERDICT_TEXT <= UINT16_MAX, "VERDICT_TEXT");
 
 void
 verdict_say_line(struct verdict *v, struct str line)
 {
 	size_t at = strlen(v->text), room = sizeof(v->text) - 1 - at, i = 0;
 
-	if (at > 0 && room > 1) {
+	if (at > 0) {
 		while (v->line[i])
 			i++;
+		if (i == VERDICT_LINES - 1 || room < 2)
+			return;
 		v->text[at++] = ' ';
 		room--;
-		if (i < VERDICT_LINES - 1) {
-			v->line[i] = (unsigned char)at;
-			v->line[i + 1] = 0;
-		}
+		v->line[i] = (uint16_t)at;
+		v->line[i + 1] = 0;
 	}
 	line = str_sub(line, 0, room);
 	for (i = 0; i < line.n; i++)

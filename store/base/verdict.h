@@ -20,6 +20,7 @@
 #define STORE_BASE_VERDICT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "store/base/str.h"
 
@@ -55,22 +56,22 @@ enum verdict_kind {
 	VERDICT_REFUSED,
 };
 
-#define VERDICT_TEXT 240
+#define VERDICT_TEXT 1024
 #define VERDICT_DETAIL 480
-/* Lines of a text, at most; what is behind stands in the last. */
-#define VERDICT_LINES 12
+/* Lines of a text, at most; what is behind is left out. */
+#define VERDICT_LINES 40
 
 struct verdict {
 	enum verdict_why why;
 	char text[VERDICT_TEXT];	/* empty: the table's sentence */
 	/* where in the text a line behind the first begins; 0 ends it */
-	unsigned char line[VERDICT_LINES];
+	uint16_t line[VERDICT_LINES];
 	char detail[VERDICT_DETAIL];
 };
 
 #define VERDICT_INIT ((struct verdict){ .why = V_TROUBLE })
 
-/* The same without zeros in all of its 700 bytes, for what each delivery
+/* The same without zeros in all of its 1,600 bytes, for what each delivery
  * passes: a dozen of them. */
 static inline void
 verdict_init(struct verdict *v)

@@ -161,12 +161,16 @@ verdict_has_lines(void **state)
 	assert_true(verdict_line(&v, 1, &line) && str_eq(line, STR("t?wo")));
 	assert_true(verdict_line(&v, 2, &line) && str_eq(line, STR("3")));
 	assert_false(verdict_line(&v, 3, &line));
-	/* what does not fit is cut, and no line is lost on the way there */
-	for (int i = 0; i < 2 * VERDICT_TEXT; i++)
+	/* what does not fit is cut, lines and bytes */
+	for (int i = 0; i < 2 * VERDICT_LINES; i++)
 		verdict_say_line(&v, STR("x"));
-	assert_int_equal(strlen(v.text), VERDICT_TEXT - 1);
 	assert_true(verdict_line(&v, VERDICT_LINES - 1, &line));
+	assert_true(str_eq(line, STR("x")));
 	assert_false(verdict_line(&v, VERDICT_LINES, &line));
+	verdict_say(&v, "a");
+	for (int i = 0; i < VERDICT_TEXT; i++)
+		verdict_say_line(&v, STR("a line of a reason that is told"));
+	assert_int_equal(strlen(v.text), VERDICT_TEXT - 1);
 	verdict_say(&v, "short");
 	assert_true(verdict_line(&v, 0, &line) && str_eq(line, STR("short")));
 	assert_false(verdict_line(&v, 1, &line));
