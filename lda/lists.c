@@ -123,26 +123,13 @@ load(struct list *list, const struct settings *s, const struct account *account,
 static int
 full_name(struct str name, struct buf *out)
 {
-	bool urn = str_casestarts(name, STR("urn:"));
+	bool brief = name.n && name.p[0] == ':';
 
-	if (name.n && name.p[0] == ':') {
+	if (!brief && !str_casestarts(name, STR("urn:")))
+		return buf_adds(out, name);
+	if (brief)
 		(void)buf_addz(out, URN);
-		urn = true;
-	}
-	for (size_t i = 0; i < name.n; i++) {
-		char c = name.p[i];
-		int high = -1, low = -1;
-
-		if (urn && c == '%' && i + 2 < name.n) {
-			high = ascii_hex(name.p[i + 1]);
-			low = ascii_hex(name.p[i + 2]);
-		}
-		if (high >= 0 && low >= 0) {
-			c = (char)(high << 4 | low);
-			i += 2;
-		}
-		(void)buf_addc(out, c);
-	}
+	(void)buf_add_percent(out, name);
 	return out->full ? -1 : 0;
 }
 

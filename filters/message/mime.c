@@ -209,21 +209,6 @@ take_sections(struct arena *a, struct str s, struct section *list,
 	}
 }
 
-static void
-add_percent(struct str s, struct buf *out)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '%' && s.n - i > 2 && ascii_hex(s.p[i + 1]) >= 0 &&
-		    ascii_hex(s.p[i + 2]) >= 0) {
-			(void)buf_addc(out, (char)(ascii_hex(s.p[i + 1]) << 4 |
-			    ascii_hex(s.p[i + 2])));
-			i += 2;
-		} else {
-			(void)buf_addc(out, s.p[i]);
-		}
-	}
-}
-
 /* Takes charset'language' from the front of an extended value. */
 static struct str
 take_charset(struct str *v)
@@ -297,7 +282,7 @@ join(struct arena *a, struct section *list, size_t n, size_t i, bool *cut)
 		struct str v = whole->value;
 
 		charset = take_charset(&v);
-		add_percent(v, &raw);
+		(void)buf_add_percent(&raw, v);
 	} else if (numbered[0]) {
 		struct str v = numbered[0]->value;
 
@@ -306,7 +291,7 @@ join(struct arena *a, struct section *list, size_t n, size_t i, bool *cut)
 			charset = take_charset(&v);
 		for (unsigned k = 0;;) {
 			if (numbered[k]->extended)
-				add_percent(v, &raw);
+				(void)buf_add_percent(&raw, v);
 			else
 				(void)buf_adds(&raw, v);
 			if (++k == MIME_PARAMS_MAX || !numbered[k])

@@ -115,3 +115,25 @@ buf_addu(struct buf *b, uint64_t n)
 	} while (n);
 	return buf_add(b, digits + at, sizeof(digits) - at);
 }
+
+int
+buf_add_percent(struct buf *b, struct str s)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s.n && r == 0; i++) {
+		int high = -1, low = -1;
+
+		if (s.p[i] == '%' && s.n - i > 2) {
+			high = ascii_hex(s.p[i + 1]);
+			low = ascii_hex(s.p[i + 2]);
+		}
+		if (high < 0 || low < 0) {
+			r = buf_addc(b, s.p[i]);
+		} else {
+			r = buf_addc(b, (char)(high << 4 | low));
+			i += 2;
+		}
+	}
+	return r;
+}

@@ -72,6 +72,9 @@ int buf_addf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* The same for a number alone, in a tenth of the time. */
 int buf_addu(struct buf *b, uint64_t n);
+/* s with the byte for each %XX (RFC 3986 section 2.1), a '%' of any other kind
+ * as it stands. -1 with `full` set: it was cut. */
+int buf_add_percent(struct buf *b, struct str s);
 
 static inline int
 buf_addc(struct buf *b, char c)

@@ -25,6 +25,23 @@
 #include "store/base/verdict.h"
 
 static void
+buf_undoes_percent(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 16);
+	assert_int_equal(buf_add_percent(&b, STR("%44%6a%%%4x%4")), 0);
+	assert_string_equal(b.p, "Dj%%%4x%4");
+	buf_release(&b);
+	buf_init(&b, 3);
+	assert_int_equal(buf_add_percent(&b, STR("%41%42%43%44")), -1);
+	assert_string_equal(b.p, "ABC");
+	assert_true(b.full);
+	buf_release(&b);
+}
+
+static void
 buf_refuses_past_its_ceiling(void **state)
 {
 	struct buf b;
@@ -624,6 +641,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buf_refuses_past_its_ceiling),
+		cmocka_unit_test(buf_undoes_percent),
 		cmocka_unit_test(str_splits_and_keeps_nul),
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(verdict_is_born_as_try_again),
